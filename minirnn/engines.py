@@ -1,0 +1,135 @@
+"""scan(cell, state, xs): the one time loop. It checks its input, chooses an engine, and runs it.
+
+An engine is a name, a reason why it cannot run a given cell (or None), and a function that runs it. "python" is the
+reference, minirnn.loop; faster ones register themselves here and know the cells that they can run.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+import autograd.numpy as np
+import numpy as onp
+
+from minirnn import loop, tree
+from minirnn.module import Array, Module
+from minirnn.transform import check_alive
+
+__all__ = ["Engine", "engine", "engine_names", "register_engine", "scan"]
+
+
+class Engine(NamedTuple):
+    """refusal(cell) says why the engine cannot run the cell, or None; run takes what loop.run takes, and the cell."""
+
+    name: str
+    refusal: Callable[[Any], str | None]
+    run: Callable[..., tuple[Any, Any]]
+
+
+def _run_python(cell: Any, state: Any, xs: Any, lengths: Array | None, reverse: bool) -> tuple[Any, Any]:
+    if isinstance(cell, Module):
+        return loop.run(tree.map(loop.read_only, cell).step, state, xs, lengths, reverse)
+    return loop.run(cell, state, xs, lengths, reverse)
+
+
+_engines: list[Engine] = [Engine("python", lambda cell: None, _run_python)]  # the fastest first
+_chosen: ContextVar[str] = ContextVar("minirnn engine", default="auto")
+
+
+def register_engine(new: Engine) -> None:
+    """Add an engine; "auto" asks the engines in the reverse order of their registration."""
+    _engines.insert(0, new)
+
+
+def engine_names() -> list[str]:
+    """What `engine=` takes."""
+    return ["auto", *(known.name for known in _engines)]
+
+
+def check_engine_name(name: str) -> str:
+    """The name, if there is such an engine. ValueError otherwise."""
+    if name not in engine_names():
+        raise ValueError(f"engine={name!r} came, one of {', '.join(engine_names())} was expected")
+    return name
+
+
+@contextmanager
+def engine(name: str) -> Iterator[None]:
+    """Within the block, everything left at engine="auto" runs on the named engine: `with minirnn.engine("python"):`."""
+    token = _chosen.set(check_engine_name(name))
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+def _choose(name: str, cell: Any) -> Engine:
+    name = check_engine_name(name)
+    if name == "auto":
+        name = _chosen.get()
+    for candidate in _engines:
+        if name in ("auto", candidate.name):
+            refusal = candidate.refusal(cell)
+            if refusal is None:
+                return candidate
+            if name == candidate.name:
+                raise ValueError(f"engine={name!r} cannot run {type(cell).__name__}: {refusal}")
+    raise AssertionError("the reference engine runs every cell")
+
+
+def scan(
+    cell: Any,
+    state: Any,
+    xs: Any,
+    *,
+    lengths: Any = None,
+    reverse: bool = False,
+    engine: str = "auto",
+) -> tuple[Any, Any]:
+    """Run a cell over time: (final_state, outputs).
+
+    cell: a Cell, or a bare function step(state, x) -> (state, output); state: a nesting of (B, ...) arrays; xs: a
+    nesting of (T, B, ...) arrays, what the step takes at each t; lengths: (B,) integers, past which a sequence's state
+    is held and its outputs are zero; reverse: from the last step (each sequence's own) to the first. Outputs are
+    (T, B, ...).
+
+    ValueError, TypeError: shapes that do not agree, a state that changes shape or dtype, a step that writes in place,
+    an array kept from a finished gradient, or a named engine that cannot run the cell.
+    """
+    check_alive((state, xs), "scan")
+    if isinstance(cell, Module):
+        check_alive(cell, f"scan: {type(cell).__name__}")
+    elif not callable(cell):
+        raise TypeError(f"scan: {type(cell).__name__} came as cell, a Cell or a step function was expected")
+    steps, batch = _steps_and_batch(state, xs)
+    checked = None if lengths is None else check_lengths(lengths, steps, batch)
+    return _choose(engine, cell).run(cell, state, xs, checked, reverse)
+
+
+def _steps_and_batch(state: Any, xs: Any) -> tuple[int, int]:
+    shapes = {f"xs.{path}".rstrip("."): np.shape(leaf) for path, leaf in tree.named_leaves(xs)}
+    if not shapes:
+        raise ValueError("scan: xs holds no array")
+    if any(len(shape) < 2 for shape in shapes.values()) or len({shape[:2] for shape in shapes.values()}) > 1:
+        raise ValueError(f"scan: xs has shapes {shapes}; arrays (T, B, ...) with one T and one B were expected")
+    steps, batch = next(iter(shapes.values()))[:2]
+    for path, leaf in tree.named_leaves(state):
+        if np.shape(leaf)[:1] != (batch,):
+            what = f"state.{path}".rstrip(".")
+            raise ValueError(
+                f"scan: {what} has shape {np.shape(leaf)}; xs has a batch of {batch}, so (B={batch}, ...) was expected"
+            )
+    return steps, batch
+
+
+def check_lengths(lengths: Any, steps: int, batch: int) -> Array:
+    """Lengths as (B,) integers within 0..T; ValueError otherwise."""
+    checked = onp.asarray(lengths)
+    if checked.dtype.kind not in "iu" or checked.shape != (batch,):
+        raise ValueError(
+            f"lengths: {checked.dtype} of shape {checked.shape} came, integers of shape ({batch},) were expected"
+        )
+    if batch and not (checked.min() >= 0 and checked.max() <= steps):
+        raise ValueError(f"lengths: between {checked.min()} and {checked.max()}, xs has {steps} steps")
+    return checked

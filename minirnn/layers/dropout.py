@@ -1,0 +1,49 @@
+"""Dropout: noise where an rng is given, nothing where none is."""
+
+import warnings
+
+import numpy as np
+
+from minirnn import functional
+from minirnn.module import Array, Module
+from minirnn.primitive import is_traced
+
+__all__ = ["Dropout", "check_probability", "noise"]
+
+
+def check_probability(name: str, p: float) -> float:
+    """p, if it is a probability; ValueError otherwise."""
+    if not 0.0 <= p <= 1.0:
+        raise ValueError(f"{name}: dropout {p} came, a probability from 0 to 1 was expected")
+    return float(p)
+
+
+def noise(x: Array, p: float, rng: np.random.Generator | None) -> Array:
+    """x with dropout where an rng is given; a warning, once, where a differentiated call has p > 0 and no rng."""
+    if not p:
+        return x
+    if rng is not None:
+        return functional.dropout(x, p, rng)
+    if is_traced(x):
+        warnings.warn(
+            "a model with dropout is being differentiated without noise; call it with rng=numpy.random.default_rng(seed) "
+            "when training",
+            stacklevel=2,
+        )
+    return x
+
+
+class Dropout(Module):
+    """Zeroes each entry with probability p and divides the rest by 1 - p, when called with an rng: `dropout(x, rng=rng)`.
+
+    Without one it returns x as it is (evaluation).  (Srivastava et al. 2014, JMLR 15:1929.)
+    """
+
+    def __init__(self, p: float = 0.5):
+        self.p = check_probability("Dropout", p)
+
+    def __call__(self, x: Array, *, rng: np.random.Generator | None = None) -> Array:
+        return noise(x, self.p, rng)
+
+    def extra_repr(self) -> str:
+        return f"{self.p}"

@@ -1,0 +1,54 @@
+"""Embedding: a table of vectors, looked up by integers."""
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from minirnn import functional, init
+from minirnn.layers.recurrent import check_positive
+from minirnn.module import Array, Module, Parameter
+
+__all__ = ["Embedding"]
+
+
+class Embedding(Module):
+    """y = weight[tokens]: integers (...) -> (..., embedding_dim).
+
+    weight: (num_embeddings, embedding_dim), N(0, 1). The row `padding_idx` starts as zeros and gets no gradient. A token
+    outside 0 .. num_embeddings - 1 is a ValueError, one that is no integer a TypeError.
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        *,
+        rng: np.random.Generator | None = None,
+        dtype: DTypeLike = np.float32,
+    ):
+        check_positive("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
+            raise ValueError(f"Embedding: padding_idx={padding_idx} is outside the {num_embeddings} rows")
+        self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
+        weight = init.normal(1.0)(rng or np.random.default_rng(), (num_embeddings, embedding_dim), dtype)
+        if self.padding_idx is not None:
+            weight[self.padding_idx] = 0
+        self.weight = Parameter(weight)
+
+    def __call__(self, tokens: Array) -> Array:
+        tokens = np.asarray(tokens)
+        if tokens.dtype.kind not in "iu":
+            raise TypeError(f"Embedding: tokens are {tokens.dtype}, integers were expected")
+        rows = self.weight.shape[0]
+        if tokens.size and not (tokens.min() >= 0 and tokens.max() < rows):
+            worst = tokens.min() if tokens.min() < 0 else tokens.max()
+            raise ValueError(f"Embedding: token {worst} came, 0 to {rows - 1} were expected")
+        looked_up = functional.embedding(self.weight, tokens)
+        if self.padding_idx is None:
+            return looked_up
+        fixed = (tokens == self.padding_idx)[..., None]
+        return functional.where(fixed, functional.stop(looked_up), looked_up)
+
+    def extra_repr(self) -> str:
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"{self.weight.shape[0]}, {self.weight.shape[1]}{padding}"

@@ -1,0 +1,177 @@
+"""Cell, the protocol of a recurrent cell; RecurrentLayer, what a caller sees of any recurrent layer; Recurrent, one cell
+over time."""
+
+from typing import Any
+
+import autograd.numpy as np
+import numpy as onp
+from numpy.typing import DTypeLike
+
+from minirnn import tree
+from minirnn.engines import check_engine_name, check_lengths, scan
+from minirnn.module import Array, Module
+
+__all__ = ["Cell", "Recurrent", "RecurrentLayer", "check_float", "check_positive"]
+
+State = Any
+
+
+class Cell(Module):
+    """A recurrent cell: parameters, and a pure function `step(state, x) -> (state, output)`.
+
+        class Leaky(Cell):
+            def __init__(self, input_size, hidden_size, *, rng):
+                self.input_size, self.hidden_size = input_size, hidden_size
+                self.w = Parameter(rng.uniform(-0.1, 0.1, (hidden_size, input_size)).astype(np.float32))
+            def step(self, h, x):
+                h = 0.9 * h + 0.1 * np.tanh(x @ self.w.T)
+                return h, h
+
+    `np` is autograd.numpy. The state is one (B, H) array, or a tuple or NamedTuple of (B, ...) arrays. The step is
+    deterministic: noise, masks and time come in through `inputs`.
+    """
+
+    input_size: int | tuple[int, ...]
+    hidden_size: int
+
+    @property
+    def dtype(self) -> Any:
+        """The dtype of the cell's float arrays; float32 where it has none."""
+        dtypes = (np.result_type(array) for array in tree.leaves(self))
+        return next((dtype for dtype in dtypes if dtype.kind == "f"), onp.dtype(onp.float32))
+
+    def initial_state(self, batch_size: int, dtype: DTypeLike = None) -> State:
+        """Zeros: (B, hidden_size), or the nesting of (B, ...) arrays that the step takes. Default dtype: the cell's."""
+        return onp.zeros((batch_size, self.hidden_size), dtype or self.dtype)
+
+    def step(self, state: State, x: Any) -> tuple[State, Any]:
+        """One step of time: state (B, ...), x (B, input_size) -> (new state, output (B, ...))."""
+        raise NotImplementedError(f"{type(self).__name__} defines no step(state, x)")
+
+    def inputs(self, xs: Array, *, rng: onp.random.Generator | None = None) -> Any:
+        """What the steps take, made for all of them before the loop: a nesting of (T, B, ...) arrays; here xs itself."""
+        return xs
+
+    def extra_repr(self) -> str:
+        return f"{self.input_size}, {self.hidden_size}"
+
+
+class RecurrentLayer(Module):
+    """What every recurrent layer shares: it is called with (xs, state=None, *, lengths=None, rng=None) and returns
+    (outputs, final_state).
+
+    xs: (T, B, F), or (B, T, F) with batch_first, or (T, F) unbatched, in which case outputs and states lack the batch
+    axis too. state: as `initial_state` makes it, zeros by default. lengths: (B,) integers; past its end a sequence's
+    state is held and its outputs are zero. rng: a numpy Generator, where noise is wanted (training).
+
+    ValueError, TypeError: xs of another number of axes, features or another float dtype; a state or lengths that do not
+    fit.
+    """
+
+    batch_first: bool
+    engine: str
+    input_size: int | tuple[int, ...]
+    _batch_axis = 0  # of each array of the state
+
+    def initial_state(self, batch_size: int, dtype: DTypeLike = None) -> State:
+        """The state before the first step: zeros."""
+        raise NotImplementedError
+
+    def run(self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str) -> tuple[Any, State]:
+        """(outputs, final state) for checked, batched, time-major input."""
+        raise NotImplementedError
+
+    def __call__(
+        self, xs: Array, state: State = None, *, lengths: Any = None, rng: onp.random.Generator | None = None
+    ) -> tuple[Any, State]:
+        name = type(self).__name__
+        unbatched = self._check(xs)
+        if unbatched and lengths is not None:
+            raise ValueError(f"{name}: lengths came with unbatched xs; cut xs to its length instead")
+        if unbatched:
+            xs = xs[:, None]
+            state = tree.map(lambda leaf: np.expand_dims(leaf, self._batch_axis), state)
+        elif self.batch_first:
+            xs = np.swapaxes(xs, 0, 1)
+        steps, batch = np.shape(xs)[:2]
+        expected = self.initial_state(batch, np.result_type(xs))
+        if state is None:
+            state = expected
+        else:
+            check_like(f"{name}: state", expected, state)
+        if lengths is not None:
+            lengths = check_lengths(lengths, steps, batch)
+        outputs, final = self.run(xs, state, lengths, rng, self.engine)
+        if unbatched:
+            return outputs[:, 0], tree.map(lambda leaf: np.squeeze(leaf, self._batch_axis), final)
+        return np.swapaxes(outputs, 0, 1) if self.batch_first else outputs, final
+
+    def _check(self, xs: Any) -> bool:
+        """Whether xs is unbatched; an error where it does not fit."""
+        name, features = type(self).__name__, self.input_size
+        features = features if isinstance(features, tuple) else (features,)
+        layout = "(B, T, F)" if self.batch_first else "(T, B, F)"
+        check_float(name, xs, next((np.result_type(leaf) for leaf in tree.leaves(self)), None))
+        axes = np.ndim(xs) - len(features)
+        if axes not in (1, 2):
+            raise ValueError(f"{name}: xs has shape {np.shape(xs)}; {layout}, or (T, F) unbatched, was expected")
+        if np.shape(xs)[axes:] != features:
+            what = np.shape(xs)[axes:] if len(features) > 1 else np.shape(xs)[-1]
+            raise ValueError(f"{name}: xs has {what} features, input_size is {self.input_size}")
+        return axes == 1
+
+
+def check_positive(name: str, **sizes: Any) -> None:
+    """ValueError unless every size is a positive integer."""
+    for what, size in sizes.items():
+        if not isinstance(size, (int, onp.integer)) or isinstance(size, bool) or size < 1:
+            raise ValueError(f"{name}: {what}={size!r} came, a positive integer was expected")
+
+
+def check_float(name: str, xs: Any, dtype: Any) -> None:
+    """TypeError unless xs is an array of this float dtype."""
+    if not hasattr(xs, "shape"):
+        raise TypeError(f"{name}: {type(xs).__name__} came, an array was expected")
+    if dtype is not None and np.result_type(xs) != dtype:
+        raise TypeError(
+            f"{name}: xs is {np.result_type(xs)}, the parameters are {dtype}; use xs.astype(np.{dtype}), "
+            f"or model.astype(np.{np.result_type(xs)})"
+        )
+
+
+def check_like(name: str, expected: Any, came: Any) -> None:
+    """ValueError unless `came` is nested, shaped and typed as `expected`."""
+    want, have = dict(tree.named_leaves(expected)), dict(tree.named_leaves(came))
+    if list(want) != list(have):
+        raise ValueError(f"{name} has leaves {list(have)}, {list(want)} were expected")
+    for path, leaf in want.items():
+        shape, dtype = np.shape(have[path]), np.result_type(have[path])
+        if shape != np.shape(leaf) or dtype != np.result_type(leaf):
+            where = f"{name}.{path}".rstrip(".")
+            raise ValueError(f"{where} is {dtype} {shape}, {np.result_type(leaf)} {np.shape(leaf)} was expected")
+
+
+class Recurrent(RecurrentLayer):
+    """One cell over time. Its state is the cell's own: (B, H), or a nesting of (B, ...) arrays."""
+
+    def __init__(self, cell: Cell, *, reverse: bool = False, batch_first: bool = False, engine: str = "auto"):
+        if not isinstance(cell, Cell):
+            raise TypeError(f"Recurrent: {type(cell).__name__} came, a Cell was expected")
+        self.cell = cell
+        self.reverse, self.batch_first, self.engine = reverse, batch_first, check_engine_name(engine)
+
+    @property
+    def input_size(self) -> int | tuple[int, ...]:  # type: ignore[override]
+        return self.cell.input_size
+
+    def initial_state(self, batch_size: int, dtype: DTypeLike = None) -> State:
+        return self.cell.initial_state(batch_size, dtype)
+
+    def run(self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str) -> tuple[Any, State]:
+        chosen = self.engine if self.engine != "auto" else engine
+        steps = self.cell.inputs(xs, rng=rng)
+        final, outputs = scan(self.cell, state, steps, lengths=lengths, reverse=self.reverse, engine=chosen)
+        return outputs, final
+
+    def extra_repr(self) -> str:
+        return "reverse=True" if self.reverse else ""

@@ -1,0 +1,117 @@
+"""The simple recurrent network (Elman 1990, doi:10.1207/s15516709cog1402_1): step, cell, layer."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from minirnn import init
+from minirnn.functional import linear, relu, tanh
+from minirnn.layers.recurrent import Cell, check_positive
+from minirnn.layers.stack import CellStack
+from minirnn.module import Array, Parameter
+
+__all__ = ["RNN", "RNNCell", "declare_gates", "rnn_step"]
+
+NONLINEARITIES = {"tanh": tanh, "relu": relu}
+
+
+def rnn_step(
+    h: Array,
+    x: Array,
+    weight_ih: Array,
+    weight_hh: Array,
+    bias_ih: Array | None = None,
+    bias_hh: Array | None = None,
+    nonlinearity: str = "tanh",
+) -> Array:
+    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu. h: (B, H), x: (B, I), weights (H, I) and (H, H) -> (B, H)."""
+    return NONLINEARITIES[nonlinearity](linear(x, weight_ih, bias_ih) + linear(h, weight_hh, bias_hh))
+
+
+def declare_gates(
+    cell: Cell,
+    gates: int,
+    input_size: int,
+    hidden_size: int,
+    bias: bool,
+    rng: np.random.Generator | None,
+    dtype: DTypeLike,
+    proj_size: int = 0,
+) -> None:
+    """Give a cell PyTorch's parameters, U(-k, k) with k = 1 / sqrt(H): weight_ih (gates*H, I), weight_hh (gates*H, H), two
+    biases (gates*H,) or None, and with proj_size weight_hr (P, H), where weight_hh is (gates*H, P)."""
+    name = type(cell).__name__
+    check_positive(name, input_size=input_size, hidden_size=hidden_size)
+    draw, rng = init.torch_default(hidden_size), rng or np.random.default_rng()
+    rows, fed_back = gates * hidden_size, proj_size or hidden_size
+    cell.input_size, cell.hidden_size = input_size, hidden_size
+    cell.weight_ih = Parameter(draw(rng, (rows, input_size), dtype))
+    cell.weight_hh = Parameter(draw(rng, (rows, fed_back), dtype))
+    cell.bias_ih = Parameter(draw(rng, (rows,), dtype)) if bias else None
+    cell.bias_hh = Parameter(draw(rng, (rows,), dtype)) if bias else None
+    if proj_size:
+        cell.weight_hr = Parameter(draw(rng, (proj_size, hidden_size), dtype))
+
+
+class RNNCell(Cell):
+    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu; the output is h'. State: h (B, H)."""
+
+    weight_ih: Array
+    weight_hh: Array
+    bias_ih: Array | None
+    bias_hh: Array | None
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        *,
+        rng: np.random.Generator | None = None,
+        dtype: DTypeLike = np.float32,
+    ):
+        if nonlinearity not in NONLINEARITIES:
+            raise ValueError(f"{type(self).__name__}: nonlinearity={nonlinearity!r} came, tanh or relu was expected")
+        declare_gates(self, 1, input_size, hidden_size, bias, rng, dtype)
+        self.nonlinearity = nonlinearity
+
+    def step(self, h: Array, x: Any) -> tuple[Array, Array]:
+        h = rnn_step(h, x, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, self.nonlinearity)
+        return h, h
+
+
+class RNN(CellStack):
+    """The simple recurrent network, with PyTorch's arguments, equations, shapes and initial distribution.
+
+    Called with xs (T, B, I) and a state h (layers * directions, B, H) it returns outputs (T, B, directions * H) and the
+    final h; see RecurrentLayer for batch_first, unbatched input, lengths and rng.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        rng: np.random.Generator | None = None,
+        dtype: DTypeLike = np.float32,
+        engine: str = "auto",
+    ):
+        rng = rng or np.random.default_rng()
+        super().__init__(
+            lambda size: RNNCell(size, hidden_size, bias, nonlinearity, rng=rng, dtype=dtype),
+            input_size,
+            hidden_size,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            batch_first=batch_first,
+            engine=engine,
+        )

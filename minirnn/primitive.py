@@ -1,0 +1,129 @@
+"""Functions with their own backward and tangent, and the derivative rules that minirnn sets in place of autograd's.
+
+    square = primitive(lambda x: x * x, derivatives=[lambda g, y, x: 2 * x * g], tangents=[lambda t, y, x: 2 * x * t])
+
+Such a function is known to autograd, so that `autograd.grad` around it works too. The rules in `vjp_rules` and
+`jvp_rules` are asked first in minirnn's own traces and leave autograd's tables alone.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import autograd.extend as extend
+import autograd.numpy as np
+import numpy as onp
+from autograd.core import primitive_jvps, primitive_vjps
+from autograd.numpy.numpy_boxes import ArrayBox
+from autograd.tracer import isbox
+
+__all__ = ["elementwise", "is_traced", "primitive", "jvp_rule", "variadic", "vjp_rule"]
+
+Function = Callable[..., Any]
+
+
+def is_traced(value: object) -> bool:
+    """Whether the value is an autograd box: an array inside a differentiated call."""
+    return bool(isbox(value))
+
+
+def primitive(
+    function: Function, derivatives: Sequence[Function], tangents: Sequence[Function] | None = None
+) -> Function:
+    """A differentiable function from a plain one, with one rule for each of its first arguments.
+
+    derivatives[i](g, y, *args, **kwargs) is the cotangent of argument i, where y = function(*args, **kwargs) and g is
+    y's cotangent; tangents[i](t, y, *args, **kwargs) is y's tangent when argument i moves by t (left out: the same
+    formulas, as for any elementwise function). Written with autograd.numpy, the rules can be differentiated again.
+    """
+    wrapped = extend.primitive(function)
+    reverse = [lambda y, *args, _rule=rule, **kw: lambda g: _rule(g, y, *args, **kw) for rule in derivatives]
+    extend.defvjp(wrapped, *reverse)
+    extend.defjvp(wrapped, *(derivatives if tangents is None else tangents))
+    return wrapped
+
+
+def elementwise(function: Function, derivative: Function) -> Function:
+    """A differentiable function of one array, elementwise, with derivative(y, x) = dy/dx."""
+    return primitive(function, [lambda g, y, x: g * derivative(y, x)])
+
+
+def variadic(function: Function, derivative: Function, tangent: Function) -> Function:
+    """A differentiable, linear function of any number of arrays of one shape.
+
+    derivative(i, g) is the cotangent of argument i; tangent(*ts) the result's tangent when the arguments move by ts.
+    """
+    wrapped = extend.primitive(function)
+    extend.defvjp_argnums(wrapped, lambda argnums, y, args, kw: lambda g: [derivative(i, g) for i in argnums])
+
+    def move(argnums: Any, moved: Any, y: Any, args: Any, kw: Any) -> Any:
+        by = dict(zip(argnums, moved, strict=True))
+        return tangent(*[by[i] if i in by else np.zeros_like(arg) for i, arg in enumerate(args)])
+
+    extend.defjvp_argnums(wrapped, move)
+    return wrapped
+
+
+# ---------------------------------------------------------------- rules of our own for autograd's primitives
+# tanh: autograd's g / cosh(x)^2 overflows from |x| = 45 on in float32, and its own derivative there is inf / inf.
+def _tanh_rule(g: Any, y: Any, x: Any) -> Any:
+    return g * (1.0 - y * y)
+
+
+# x[idx]: autograd's backward is np.add.at, ten times slower than += where no element can be hit twice.
+def _is_basic(idx: Any) -> bool:
+    parts = idx if isinstance(idx, tuple) else (idx,)
+    return all(
+        part is None or part is Ellipsis or isinstance(part, (slice, onp.integer)) or type(part) is int
+        for part in parts
+    )
+
+
+def _put_dense(g: Any, idx: Any, space: Any) -> Any:
+    def add(total: Any) -> Any:
+        total[idx] += g
+        return total
+
+    return extend.SparseObject(space, add)
+
+
+_put = extend.primitive(_put_dense)
+extend.defvjp(_put, lambda ans, g, idx, space: lambda gg: gg[idx])
+extend.defjvp(_put, "same")
+
+_getitem = ArrayBox.__getitem__
+
+
+def _getitem_vjps(argnums: Any, y: Any, args: Any, kwargs: Any) -> Any:
+    x, idx = args
+    if not _is_basic(idx):
+        return primitive_vjps[_getitem](argnums, y, args, kwargs)
+    space = extend.vspace(x)
+    return lambda g: (_put(g, idx, space),)
+
+
+vjp_rules: dict[Any, Function] = {
+    np.tanh: lambda argnums, y, args, kwargs: lambda g: (_tanh_rule(g, y, *args),),
+    _getitem: _getitem_vjps,
+}
+jvp_rules: dict[Any, Function] = {
+    np.tanh: lambda argnums, ts, y, args, kwargs: _tanh_rule(ts[0], y, *args),
+    np.astype: lambda argnums, ts, y, args, kwargs: np.astype(ts[0], onp.result_type(y)),
+}
+
+
+def _rule(ours: dict[Any, Function], autograds: dict[Any, Function], function: Any, kind: str) -> Function:
+    rule = ours.get(function) or autograds.get(function)
+    if rule is None:
+        name = getattr(function, "__name__", str(function))
+        raise NotImplementedError(f"autograd has no {kind} rule for {name}; write it with functions that have one")
+    return rule
+
+
+def vjp_rule(function: Any) -> Function:
+    """The reverse rule of an autograd primitive: (argnums, y, args, kwargs) -> (g -> cotangents)."""
+    return _rule(vjp_rules, primitive_vjps, function, "reverse-mode")
+
+
+def jvp_rule(function: Any) -> Function:
+    """The forward rule of an autograd primitive: (argnums, tangents, y, args, kwargs) -> tangent."""
+    return _rule(jvp_rules, primitive_jvps, function, "forward-mode")

@@ -1,0 +1,102 @@
+"""Nestings of arrays: tuples, lists, dicts, NamedTuples and None, with anything else as a leaf.
+
+A state, a batch or a set of gradients is such a nesting. `flatten` takes one apart and remembers how to put it together
+again; `map` and `named_leaves` are built on it. A class with its own insides (Module) joins with `register`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+__all__ = ["flatten", "is_namedtuple", "leaves", "map", "named_leaves", "register"]
+
+Tree = Any
+Children = list[tuple[str, Any]]
+Rebuild = Callable[[Sequence[Any]], Tree]
+
+_registered: dict[type, Callable[[Any], tuple[Children, Rebuild]]] = {}
+
+
+def register(cls: type, take_apart: Callable[[Any], tuple[Children, Rebuild]]) -> None:
+    """Make instances of `cls` nestings: `take_apart(value)` returns named children and how to rebuild it from them."""
+    _registered[cls] = take_apart
+
+
+def is_namedtuple(value: object) -> bool:
+    return isinstance(value, tuple) and hasattr(value, "_fields")
+
+
+def _take_apart(tree: Tree) -> tuple[Children, Rebuild] | None:
+    """The named children of a nesting and how to rebuild it; None for a leaf."""
+    if tree is None:
+        return [], lambda children: None
+    if isinstance(tree, dict):
+        return [(str(key), value) for key, value in tree.items()], lambda children: dict(
+            zip(tree, children, strict=True)
+        )
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return list(zip(tree._fields, tree, strict=True)), lambda children: type(tree)(*children)
+    if isinstance(tree, (tuple, list)):
+        return [(str(i), value) for i, value in enumerate(tree)], tuple if isinstance(tree, tuple) else list
+    for cls, take_apart in _registered.items():
+        if isinstance(tree, cls):
+            return take_apart(tree)
+    return None
+
+
+def named_leaves(tree: Tree, prefix: str = "", whole: type | tuple[()] = ()) -> Iterator[tuple[str, Any]]:
+    """(dotted path, leaf) for every leaf, in order: `{"a": (x, y)}` gives ("a.0", x), ("a.1", y).
+
+    Instances of `whole` are leaves, whatever they hold.
+    """
+    parts = None if isinstance(tree, whole) else _take_apart(tree)
+    if parts is None:
+        yield prefix, tree
+        return
+    for name, child in parts[0]:
+        yield from named_leaves(child, f"{prefix}.{name}" if prefix else name, whole)
+
+
+def flatten(tree: Tree, whole: type | tuple[()] = ()) -> tuple[list[Any], Rebuild]:
+    """The leaves in order, and a function that puts as many new leaves into the same nesting (`whole` as above)."""
+    parts = None if isinstance(tree, whole) else _take_apart(tree)
+    if parts is None:
+        return [tree], lambda new: new[0]
+    children, put_together = parts
+    found: list[Any] = []
+    below: list[tuple[int, Rebuild]] = []
+    for _, child in children:
+        leaves_below, rebuild_below = flatten(child, whole)
+        found += leaves_below
+        below.append((len(leaves_below), rebuild_below))
+
+    def rebuild(new: Sequence[Any]) -> Tree:
+        if len(new) != len(found):
+            raise ValueError(f"rebuild: {len(new)} leaves came, the nesting holds {len(found)}")
+        start, rebuilt = 0, []
+        for count, rebuild_below in below:
+            rebuilt.append(rebuild_below(new[start : start + count]))
+            start += count
+        return put_together(rebuilt)
+
+    return found, rebuild
+
+
+def leaves(tree: Tree) -> list[Any]:
+    """The leaves in order."""
+    return [leaf for _, leaf in named_leaves(tree)]
+
+
+def map(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
+    """f(leaf, ...) in place of every leaf of `tree`. ValueError: one of `rest` is nested otherwise than `tree`."""
+    found, rebuild = flatten(tree)
+    columns = [found]
+    paths = [path for path, _ in named_leaves(tree)] if rest else []
+    for other in rest:
+        named = list(named_leaves(other))
+        if [path for path, _ in named] != paths:
+            raise ValueError(
+                f"nestings differ: leaves {[path for path, _ in named]} came, {paths} were expected; "
+                "give both the same tuples, lists, dicts and names"
+            )
+        columns.append([leaf for _, leaf in named])
+    return rebuild([f(*column) for column in zip(*columns, strict=True)])
