@@ -26,17 +26,17 @@ def noise(x: Array, p: float, rng: np.random.Generator | None) -> Array:
         return functional.dropout(x, p, rng)
     if is_traced(x):
         warnings.warn(
-            "a model with dropout is being differentiated without noise; call it with rng=numpy.random.default_rng(seed) "
-            "when training",
+            "a model with dropout is being differentiated without noise; when training, call it with "
+            "rng=numpy.random.default_rng(seed)",
             stacklevel=2,
         )
     return x
 
 
 class Dropout(Module):
-    """Zeroes each entry with probability p and divides the rest by 1 - p, when called with an rng: `dropout(x, rng=rng)`.
+    """Zeroes each entry with probability p and divides the rest by 1 - p, when called with an rng.
 
-    Without one it returns x as it is (evaluation).  (Srivastava et al. 2014, JMLR 15:1929.)
+    `dropout(x, rng=rng)` is training; `dropout(x)` returns x as it is.  (Srivastava et al. 2014, JMLR 15:1929.)
     """
 
     def __init__(self, p: float = 0.5):

@@ -1,11 +1,13 @@
 """Embedding: a table of vectors, looked up by integers."""
 
-import numpy as np
+import autograd.numpy as np
+import numpy as onp
 from numpy.typing import DTypeLike
 
 from minirnn import functional, init
 from minirnn.layers.recurrent import check_positive
 from minirnn.module import Array, Module, Parameter
+from minirnn.transform import stop_gradient
 
 __all__ = ["Embedding"]
 
@@ -13,8 +15,9 @@ __all__ = ["Embedding"]
 class Embedding(Module):
     """y = weight[tokens]: integers (...) -> (..., embedding_dim).
 
-    weight: (num_embeddings, embedding_dim), N(0, 1). The row `padding_idx` starts as zeros and gets no gradient. A token
-    outside 0 .. num_embeddings - 1 is a ValueError, one that is no integer a TypeError.
+    weight: (num_embeddings, embedding_dim), N(0, 1). The row `padding_idx` starts as zeros and gets no gradient.
+
+    ValueError: a token outside 0 .. num_embeddings - 1. TypeError: tokens that are no integers.
     """
 
     def __init__(
@@ -23,20 +26,20 @@ class Embedding(Module):
         embedding_dim: int,
         padding_idx: int | None = None,
         *,
-        rng: np.random.Generator | None = None,
-        dtype: DTypeLike = np.float32,
+        rng: onp.random.Generator | None = None,
+        dtype: DTypeLike = onp.float32,
     ):
         check_positive("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             raise ValueError(f"Embedding: padding_idx={padding_idx} is outside the {num_embeddings} rows")
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
-        weight = init.normal(1.0)(rng or np.random.default_rng(), (num_embeddings, embedding_dim), dtype)
+        weight = init.normal(1.0)(rng or onp.random.default_rng(), (num_embeddings, embedding_dim), dtype)
         if self.padding_idx is not None:
             weight[self.padding_idx] = 0
         self.weight = Parameter(weight)
 
     def __call__(self, tokens: Array) -> Array:
-        tokens = np.asarray(tokens)
+        tokens = onp.asarray(tokens)
         if tokens.dtype.kind not in "iu":
             raise TypeError(f"Embedding: tokens are {tokens.dtype}, integers were expected")
         rows = self.weight.shape[0]
@@ -47,7 +50,7 @@ class Embedding(Module):
         if self.padding_idx is None:
             return looked_up
         fixed = (tokens == self.padding_idx)[..., None]
-        return functional.where(fixed, functional.stop(looked_up), looked_up)
+        return np.where(fixed, stop_gradient(looked_up), looked_up)
 
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"

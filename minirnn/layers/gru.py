@@ -1,5 +1,7 @@
-"""The gated recurrent unit (Cho et al. 2014, arXiv:1406.1078; the reset gate after the product, as in cuDNN): step, cell,
-layer."""
+"""The gated recurrent unit (Cho et al. 2014, arXiv:1406.1078): step, cell, layer.
+
+The reset gate is applied after the recurrent product, as in cuDNN and PyTorch.
+"""
 
 from typing import Any
 
@@ -25,10 +27,10 @@ def gru_step(
 ) -> Array:
     """One step of a GRU. h: (B, H), x: (B, I), weights (3H, I) and (3H, H) in the order r, z, n -> h' (B, H).
 
-        r = sigmoid(W_ir x + b_ir + W_hr h + b_hr)            reset
-        z = sigmoid(W_iz x + b_iz + W_hz h + b_hz)            update (keep)
-        n = tanh(W_in x + b_in + r * (W_hn h + b_hn))         candidate
-        h' = (1 - z) * n + z * h
+    r = sigmoid(W_ir x + b_ir + W_hr h + b_hr)            reset
+    z = sigmoid(W_iz x + b_iz + W_hz h + b_hz)            update (keep)
+    n = tanh(W_in x + b_in + r * (W_hn h + b_hn))         candidate
+    h' = (1 - z) * n + z * h
     """
     from_x = split(linear(x, weight_ih, bias_ih), 3)
     from_h = split(linear(h, weight_hh, bias_hh), 3)

@@ -13,7 +13,7 @@ __all__ = ["Linear"]
 class Linear(Module):
     """y = x W^T + b over the last axis: (..., in_features) -> (..., out_features).
 
-    weight: (out_features, in_features), bias: (out_features,), both U(-k, k) with k = 1 / sqrt(in_features), as PyTorch's.
+    weight: (out_features, in_features), bias: (out_features,), both U(-k, k), k = 1 / sqrt(in_features).
     """
 
     def __init__(

@@ -1,5 +1,8 @@
-"""Long short-term memory (Hochreiter & Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735; the forget gate: Gers et al. 2000,
-doi:10.1162/089976600300015015; the projection: Sak et al. 2014, arXiv:1402.1128): step, cell, layer."""
+"""Long short-term memory (Hochreiter & Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735): step, cell, layer.
+
+The forget gate is from Gers et al. 2000, doi:10.1162/089976600300015015; the projection from Sak et al. 2014,
+arXiv:1402.1128.
+"""
 
 from typing import Any, NamedTuple
 
@@ -34,12 +37,12 @@ def lstm_step(
 ) -> tuple[Array, Array]:
     """One step of an LSTM. h, c: (B, H), x: (B, I), weights (4H, I) and (4H, H) in the order i, f, g, o -> h', c'.
 
-        i = sigmoid(W_ii x + b_ii + W_hi h + b_hi)      write (input gate)
-        f = sigmoid(W_if x + b_if + W_hf h + b_hf)      keep (forget gate)
-        g = tanh(W_ig x + b_ig + W_hg h + b_hg)         what to write
-        o = sigmoid(W_io x + b_io + W_ho h + b_ho)      show (output gate)
-        c' = f * c + i * g
-        h' = o * tanh(c')                               and with weight_hr (P, H), h' = W_hr (o * tanh(c'))
+    i = sigmoid(W_ii x + b_ii + W_hi h + b_hi)      write (input gate)
+    f = sigmoid(W_if x + b_if + W_hf h + b_hf)      keep (forget gate)
+    g = tanh(W_ig x + b_ig + W_hg h + b_hg)         what to write
+    o = sigmoid(W_io x + b_io + W_ho h + b_ho)      show (output gate)
+    c' = f * c + i * g
+    h' = o * tanh(c')                               and with weight_hr (P, H), h' = W_hr (o * tanh(c'))
     """
     i, f, g, o = split(linear(x, weight_ih, bias_ih) + linear(h, weight_hh, bias_hh), 4)
     c = sigmoid(f) * c + sigmoid(i) * tanh(g)
@@ -72,7 +75,7 @@ class LSTMCell(Cell):
         self.proj_size = proj_size
         declare_gates(self, 4, input_size, hidden_size, bias, rng, dtype, proj_size)
 
-    def initial_state(self, batch_size: int, dtype: DTypeLike = None) -> LSTMState:
+    def initial_state(self, batch_size: int, dtype: DTypeLike | None = None) -> LSTMState:
         dtype = dtype or self.dtype
         return LSTMState(
             np.zeros((batch_size, self.proj_size or self.hidden_size), dtype),
@@ -80,17 +83,15 @@ class LSTMCell(Cell):
         )
 
     def step(self, state: LSTMState, x: Any) -> tuple[LSTMState, Array]:
-        h, c = lstm_step(
-            *state, x, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, self.weight_hr
-        )
+        h, c = lstm_step(*state, x, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, self.weight_hr)
         return LSTMState(h, c), h
 
 
 class LSTM(CellStack):
     """Long short-term memory, with PyTorch's arguments, equations, shapes and initial distribution.
 
-    Called with xs (T, B, I) and a state LSTMState(h, c), h (layers * directions, B, P or H), c (layers * directions, B, H),
-    it returns outputs (T, B, directions * (P or H)) and the final state; see RecurrentLayer for batch_first, unbatched
+    Called with xs (T, B, I) and a state LSTMState(h, c), h (layers * directions, B, P or H) and c the same with H, it
+    returns outputs (T, B, directions * (P or H)) and the final state; see RecurrentLayer for batch_first, unbatched
     input, lengths and rng.
     """
 

@@ -39,7 +39,9 @@ class LayerNorm(Module):
         check_float("LayerNorm", x, None if self.weight is None else self.weight.dtype)
         axes = tuple(range(-len(self.normalized_shape), 0))
         if x.shape[len(x.shape) - len(axes) :] != self.normalized_shape:
-            raise ValueError(f"LayerNorm: x has shape {x.shape}; (..., {', '.join(map(str, self.normalized_shape))}) was expected")
+            raise ValueError(
+                f"LayerNorm: x has shape {x.shape}; (..., {', '.join(map(str, self.normalized_shape))}) was expected"
+            )
         count = float(onp.prod(self.normalized_shape))
         centred = x - np.sum(x, axis=axes, keepdims=True) / count
         variance = np.sum(centred * centred, axis=axes, keepdims=True) / count

@@ -1,5 +1,4 @@
-"""Cell, the protocol of a recurrent cell; RecurrentLayer, what a caller sees of any recurrent layer; Recurrent, one cell
-over time."""
+"""Cell, what a recurrent cell is; RecurrentLayer, what a caller sees of any recurrent layer; Recurrent, one cell."""
 
 from typing import Any
 
@@ -40,7 +39,7 @@ class Cell(Module):
         dtypes = (np.result_type(array) for array in tree.leaves(self))
         return next((dtype for dtype in dtypes if dtype.kind == "f"), onp.dtype(onp.float32))
 
-    def initial_state(self, batch_size: int, dtype: DTypeLike = None) -> State:
+    def initial_state(self, batch_size: int, dtype: DTypeLike | None = None) -> State:
         """Zeros: (B, hidden_size), or the nesting of (B, ...) arrays that the step takes. Default dtype: the cell's."""
         return onp.zeros((batch_size, self.hidden_size), dtype or self.dtype)
 
@@ -49,7 +48,7 @@ class Cell(Module):
         raise NotImplementedError(f"{type(self).__name__} defines no step(state, x)")
 
     def inputs(self, xs: Array, *, rng: onp.random.Generator | None = None) -> Any:
-        """What the steps take, made for all of them before the loop: a nesting of (T, B, ...) arrays; here xs itself."""
+        """What the steps take, made for all of them before the loop: (T, B, ...) arrays, nested; here xs itself."""
         return xs
 
     def extra_repr(self) -> str:
@@ -73,7 +72,7 @@ class RecurrentLayer(Module):
     input_size: int | tuple[int, ...]
     _batch_axis = 0  # of each array of the state
 
-    def initial_state(self, batch_size: int, dtype: DTypeLike = None) -> State:
+    def initial_state(self, batch_size: int, dtype: DTypeLike | None = None) -> State:
         """The state before the first step: zeros."""
         raise NotImplementedError
 
@@ -164,7 +163,7 @@ class Recurrent(RecurrentLayer):
     def input_size(self) -> int | tuple[int, ...]:  # type: ignore[override]
         return self.cell.input_size
 
-    def initial_state(self, batch_size: int, dtype: DTypeLike = None) -> State:
+    def initial_state(self, batch_size: int, dtype: DTypeLike | None = None) -> State:
         return self.cell.initial_state(batch_size, dtype)
 
     def run(self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str) -> tuple[Any, State]:

@@ -39,8 +39,8 @@ def declare_gates(
     dtype: DTypeLike,
     proj_size: int = 0,
 ) -> None:
-    """Give a cell PyTorch's parameters, U(-k, k) with k = 1 / sqrt(H): weight_ih (gates*H, I), weight_hh (gates*H, H), two
-    biases (gates*H,) or None, and with proj_size weight_hr (P, H), where weight_hh is (gates*H, P)."""
+    """Give a cell PyTorch's parameters, U(-k, k) with k = 1 / sqrt(H): weight_ih (gates*H, I), weight_hh (gates*H, H),
+    two biases (gates*H,) or None, and with proj_size weight_hr (P, H), where weight_hh is (gates*H, P)."""
     name = type(cell).__name__
     check_positive(name, input_size=input_size, hidden_size=hidden_size)
     draw, rng = init.torch_default(hidden_size), rng or np.random.default_rng()

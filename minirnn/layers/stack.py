@@ -44,7 +44,7 @@ class Bidirectional(RecurrentLayer):
     def input_size(self) -> int | tuple[int, ...]:  # type: ignore[override]
         return self.forward.input_size
 
-    def initial_state(self, batch_size: int, dtype: DTypeLike = None) -> State:
+    def initial_state(self, batch_size: int, dtype: DTypeLike | None = None) -> State:
         return self.forward.initial_state(batch_size, dtype), self.backward.initial_state(batch_size, dtype)
 
     def run(self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str) -> tuple[Any, State]:
@@ -73,14 +73,16 @@ class Stacked(RecurrentLayer):
         self.layers = [_inner("Stacked", layer) for layer in layers]
         self.dropout = check_probability("Stacked", dropout)
         if dropout and len(layers) == 1:
-            raise ValueError(f"{type(self).__name__}: dropout={dropout} acts between layers, and there is one; use Dropout")
+            raise ValueError(
+                f"{type(self).__name__}: dropout={dropout} acts between layers, and there is one; use Dropout"
+            )
         self.batch_first, self.engine = batch_first, check_engine_name(engine)
 
     @property
     def input_size(self) -> int | tuple[int, ...]:  # type: ignore[override]
         return self.layers[0].input_size
 
-    def initial_state(self, batch_size: int, dtype: DTypeLike = None) -> State:
+    def initial_state(self, batch_size: int, dtype: DTypeLike | None = None) -> State:
         return tuple([layer.initial_state(batch_size, dtype) for layer in self.layers])
 
     def run(self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str) -> tuple[Any, State]:
@@ -141,7 +143,7 @@ class CellStack(Stacked):
         """The cells in the order of the packed state."""
         return [cell for cell in self.modules() if isinstance(cell, Cell)]
 
-    def initial_state(self, batch_size: int, dtype: DTypeLike = None) -> State:
+    def initial_state(self, batch_size: int, dtype: DTypeLike | None = None) -> State:
         return self._pack(super().initial_state(batch_size, dtype))
 
     def run(self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str) -> tuple[Any, State]:
@@ -179,15 +181,15 @@ class Function(Module):
 class Sequential(Module):
     """Layers one after the other: Sequential(Embedding(65, 64), LSTM(64, 128), Linear(128, 65)).
 
-    Called with (xs, state=None, *, lengths=None, rng=None), it hands the rng to the layers that take one, and states and
-    lengths to the recurrent ones. With a recurrent layer among them it returns (outputs, states), one state each as a
-    tuple; with none, the outputs alone. Plain functions are welcome as layers.
+    Called with (xs, state=None, *, lengths=None, rng=None), it hands the rng to the layers that take one, and states
+    and lengths to the recurrent ones. With a recurrent layer among them it returns (outputs, states), one state each
+    as a tuple; with none, the outputs alone. Plain functions are welcome as layers.
     """
 
     def __init__(self, *layers: Module | Callable[[Array], Array]):
         if not layers:
             raise ValueError("Sequential: no layers came, at least one was expected")
-        self.layers = [layer if isinstance(layer, Module) else Function(layer) for layer in layers]
+        self.layers: Sequence[Any] = [layer if isinstance(layer, Module) else Function(layer) for layer in layers]
         self._takes = [_keywords(layer) for layer in self.layers]
         self.recurrent = any("state" in takes for takes in self._takes)
 
@@ -198,7 +200,9 @@ class Sequential(Module):
         if state is None:
             state = (None,) * count
         if not isinstance(state, tuple) or len(state) != count:
-            raise ValueError(f"Sequential: {type(state).__name__} came as state, a tuple of {count} states was expected")
+            raise ValueError(
+                f"Sequential: {type(state).__name__} came as state, a tuple of {count} states was expected"
+            )
         if lengths is not None and not self.recurrent:
             raise ValueError("Sequential: lengths came, and no layer is recurrent")
         coming, finals = iter(state), []

@@ -1,0 +1,86 @@
+"""RNN, LSTM and GRU against PyTorch: outputs, final states and every gradient, live and from golden vectors."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from recurrent_cases import (
+    CASES,
+    our_numbers,
+    packed,
+    problem,
+    relative_error,
+    torch_call,
+    torch_names,
+    torch_numbers,
+    torch_problem,
+    unflat,
+    unpacked,
+    waves,
+)
+
+import minirnn
+from minirnn.interop.torch import torch_state_dict
+
+TOLERANCE = {np.float64: 1e-10, np.float32: 1e-4}
+dtypes = pytest.mark.parametrize("dtype", TOLERANCE, ids=["float64", "float32"])
+GOLDEN = Path(__file__).parents[1] / "golden" / "recurrent.npz"
+
+
+def compare(ours, theirs, case, dtype, record):
+    assert set(ours) == set(theirs)
+    worst = max(ours, key=lambda name: relative_error(ours[name], theirs[name]))
+    error = relative_error(ours[worst], theirs[worst])
+    record(f"{case.kind}, {np.dtype(dtype).name}", error, f"{case}: {worst}")
+    assert error < TOLERANCE[dtype], f"{worst} differs by {error:.1e}"
+    assert all(value.dtype == dtype for value in ours.values())
+
+
+@pytest.fixture(scope="module")
+def golden():
+    with np.load(GOLDEN) as stored:
+        return dict(stored)
+
+
+@dtypes
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_golden_numbers_of_pytorch(case, dtype, golden, worst_errors):
+    ours = our_numbers(case, dtype)
+    compare(ours, unflat(golden[str(case)], ours), case, dtype, worst_errors("golden"))
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+@dtypes
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_live_numbers_of_pytorch(case, dtype, torch, worst_errors):
+    compare(our_numbers(case, dtype), torch_numbers(torch, case, dtype), case, dtype, worst_errors("live"))
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.bias and case.layers < 3], ids=str)
+def test_hessian_vector_products_equal_pytorchs_double_backward(case, torch, worst_errors):
+    layer, xs, state, cotangent = problem(case, np.float64)
+    shapes = {name: value.shape for name, value in torch_state_dict(layer).items()}
+    directions = {name: waves(i + 50, shape, np.float64) for i, (name, shape) in enumerate(shapes.items())}
+    v_xs, v_state = waves(90, xs.shape, np.float64), {k: waves(91, v.shape, np.float64) for k, v in state.items()}
+
+    def loss(layer, xs, state):
+        outputs, final = layer(xs, state, lengths=np.array([2, 4, 1]) if case.ragged else None)
+        return (outputs**2 * cotangent).sum() + sum((f**3).sum() for f in unpacked(final).values())
+
+    twin = type(layer)(layer.input_size, 3, dtype=np.float64, **case.options())
+    minirnn.interop.torch.load_torch_state_dict(twin, directions)
+    h_layer, h_xs, h_state = minirnn.hvp(loss, argnums=(0, 1, 2))(
+        layer, xs, packed(state), (twin.parameters(), v_xs, packed(v_state))
+    )
+    ours = {"xs": h_xs, **unpacked(h_state), **torch_names(layer, h_layer)}
+
+    theirs, t_xs, t_state, t_cotangent = torch_problem(torch, case, np.float64)
+    outputs, final = torch_call(torch, theirs, t_xs, t_state, case.ragged)
+    value = (outputs**2 * t_cotangent).sum() + sum((f**3).sum() for f in final.values())
+    inputs = {"xs": t_xs, **t_state, **dict(theirs.named_parameters())}
+    along = {"xs": v_xs, **v_state, **directions}
+    first = torch.autograd.grad(value, list(inputs.values()), create_graph=True)
+    slope = sum((g * torch.from_numpy(along[name])).sum() for name, g in zip(inputs, first, strict=True))
+    second = dict(zip(inputs, torch.autograd.grad(slope, list(inputs.values())), strict=True))
+
+    compare(ours, {k: v.detach().numpy() for k, v in second.items()}, case, np.float64, worst_errors("hvp"))
