@@ -70,11 +70,14 @@ class RecurrentLayer(Module):
     batch_first: bool
     engine: str
     input_size: int | tuple[int, ...]
-    _batch_axis = 0  # of each array of the state
 
     def initial_state(self, batch_size: int, dtype: DTypeLike | None = None) -> State:
         """The state before the first step: zeros."""
         raise NotImplementedError
+
+    def batch_axes(self) -> Any:
+        """Which axis of each array of the state is the batch, nested as the state."""
+        return tree.map(lambda leaf: 0, self.initial_state(1))
 
     def run(self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str) -> tuple[Any, State]:
         """(outputs, final state) for checked, batched, time-major input."""
@@ -89,20 +92,20 @@ class RecurrentLayer(Module):
             raise ValueError(f"{name}: lengths came with unbatched xs; cut xs to its length instead")
         if unbatched:
             xs = xs[:, None]
-            state = tree.map(lambda leaf: np.expand_dims(leaf, self._batch_axis), state)
         elif self.batch_first:
             xs = np.swapaxes(xs, 0, 1)
         steps, batch = np.shape(xs)[:2]
-        expected = self.initial_state(batch, np.result_type(xs))
+        zeros = self.initial_state(batch, np.result_type(xs))
         if state is None:
-            state = expected
+            state = zeros
         else:
-            check_like(f"{name}: state", expected, state)
+            check_like(f"{name}: state", tree.map(np.squeeze, zeros, self.batch_axes()) if unbatched else zeros, state)
+            state = tree.map(np.expand_dims, state, self.batch_axes()) if unbatched else state
         if lengths is not None:
             lengths = check_lengths(lengths, steps, batch)
         outputs, final = self.run(xs, state, lengths, rng, self.engine)
         if unbatched:
-            return outputs[:, 0], tree.map(lambda leaf: np.squeeze(leaf, self._batch_axis), final)
+            return outputs[:, 0], tree.map(np.squeeze, final, self.batch_axes())
         return np.swapaxes(outputs, 0, 1) if self.batch_first else outputs, final
 
     def _check(self, xs: Any) -> bool:

@@ -47,6 +47,9 @@ class Bidirectional(RecurrentLayer):
     def initial_state(self, batch_size: int, dtype: DTypeLike | None = None) -> State:
         return self.forward.initial_state(batch_size, dtype), self.backward.initial_state(batch_size, dtype)
 
+    def batch_axes(self) -> Any:
+        return self.forward.batch_axes(), self.backward.batch_axes()
+
     def run(self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str) -> tuple[Any, State]:
         chosen = self.engine if self.engine != "auto" else engine
         ahead, final_ahead = self.forward.run(xs, state[0], lengths, rng, chosen)
@@ -85,6 +88,9 @@ class Stacked(RecurrentLayer):
     def initial_state(self, batch_size: int, dtype: DTypeLike | None = None) -> State:
         return tuple([layer.initial_state(batch_size, dtype) for layer in self.layers])
 
+    def batch_axes(self) -> Any:
+        return tuple([layer.batch_axes() for layer in self.layers])
+
     def run(self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str) -> tuple[Any, State]:
         chosen = self.engine if self.engine != "auto" else engine
         finals = []
@@ -116,8 +122,6 @@ class CellStack(Stacked):
     The order is layer 0 forward, layer 0 backward, layer 1 forward, ...
     """
 
-    _batch_axis = 1
-
     def __init__(
         self,
         make_cell: Callable[[int], Cell],
@@ -145,6 +149,9 @@ class CellStack(Stacked):
 
     def initial_state(self, batch_size: int, dtype: DTypeLike | None = None) -> State:
         return self._pack(super().initial_state(batch_size, dtype))
+
+    def batch_axes(self) -> Any:
+        return tree.map(lambda leaf: 1, self.initial_state(1))
 
     def run(self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str) -> tuple[Any, State]:
         outputs, final = super().run(xs, self._unpack(state), lengths, rng, engine)
