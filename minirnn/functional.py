@@ -88,11 +88,22 @@ linear.__doc__ = """x W^T + b over the last axis. x: (..., I), weight: (O, I), b
 
 
 # ---------------------------------------------------------------- along an axis
-def _logsumexp(x: Array, axis: int = -1, keepdims: bool = False) -> Array:
+def _top_and_rest(x: Array, axis: int) -> tuple[Array, Array]:
+    """max x and log sum exp(x - max x), both with the axis kept; a max that is infinite counts as 0."""
     top = onp.max(x, axis=axis, keepdims=True)
     top = onp.where(onp.isfinite(top), top, onp.zeros_like(top))
-    total = top + onp.log(onp.sum(onp.exp(x - top), axis=axis, keepdims=True))
-    return total if keepdims else onp.squeeze(total, axis)
+    with onp.errstate(divide="ignore"):  # log 0 = -inf is right where every entry is -inf
+        return top, onp.log(onp.sum(onp.exp(x - top), axis=axis, keepdims=True))
+
+
+def _logsumexp(x: Array, axis: int = -1, keepdims: bool = False) -> Array:
+    top, rest = _top_and_rest(x, axis)
+    return top + rest if keepdims else onp.squeeze(top + rest, axis)
+
+
+def _log_softmax(x: Array, axis: int = -1) -> Array:
+    top, rest = _top_and_rest(x, axis)
+    return (x - top) - rest  # not x - (top + rest), which rounds rest away beside a huge top
 
 
 def _kept(reduced: Array, axis: int, keepdims: bool) -> Array:
@@ -116,11 +127,11 @@ def _softmax_derivative(d: Array, y: Array, x: Array, axis: int = -1) -> Array:
     return y * (d - np.sum(y * d, axis=axis, keepdims=True))  # the Jacobian diag(y) - y y^T is symmetric
 
 
-softmax = primitive(lambda x, axis=-1: onp.exp(x - _logsumexp(x, axis, True)), [_softmax_derivative])
+softmax = primitive(lambda x, axis=-1: onp.exp(_log_softmax(x, axis)), [_softmax_derivative])
 softmax.__doc__ = """exp(x) / sum exp(x) along an axis. softmax(x, axis=-1)."""
 
 log_softmax = primitive(
-    lambda x, axis=-1: x - _logsumexp(x, axis, True),
+    _log_softmax,
     [lambda g, y, x, axis=-1: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True)],
     [lambda t, y, x, axis=-1: t - np.sum(np.exp(y) * t, axis=axis, keepdims=True)],
 )
@@ -155,8 +166,9 @@ pick.__doc__ = (
 
 def _summed_rows(g: Array, indices: Array, rows: int) -> Array:
     """out[r] = the sum of g[i] over indices[i] = r, by sorting: fifty times faster than np.add.at on rows."""
-    flat, values = indices.ravel(), g.reshape(indices.size, -1)
-    out = onp.zeros((rows, values.shape[1]), dtype=g.dtype)
+    row = g.shape[indices.ndim :]
+    flat, values = indices.ravel(), g.reshape(indices.size, *row)
+    out = onp.zeros((rows, *row), dtype=g.dtype)
     if flat.size:
         order = onp.argsort(flat, kind="stable")
         ordered = flat[order]

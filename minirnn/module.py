@@ -344,9 +344,15 @@ class Module:
         return (module for _, module in self._plan().modules)
 
     # ------------------------------------------------------------------ the arrays
-    def parameters(self) -> dict[str, Array]:
-        """Dotted path -> live array, of every trainable parameter, in the order of definition; tied ones once."""
-        return {path: held[name] for _, path, held, name in self._plan().trainable}
+    def parameters(self, *, frozen: bool = False) -> dict[str, Array]:
+        """Dotted path -> live array, of every trainable parameter, in the order of definition; tied ones once.
+
+        With frozen=True, the frozen ones too.
+        """
+        plan = self._plan()
+        if frozen:
+            return {entry.path: self._array(plan, entry) for entry in plan.entries if entry.leaf.kind == "parameter"}
+        return {path: held[name] for _, path, held, name in plan.trainable}
 
     def num_parameters(self) -> int:
         """How many numbers are trained."""

@@ -29,7 +29,10 @@ class Node(Module):
 def at(tree, path):
     """What stands under a dotted path."""
     for name in path.split("."):
-        tree = tree[int(name)] if isinstance(tree, tuple) else tree[name] if isinstance(tree, dict) else getattr(tree, name)
+        if isinstance(tree, (tuple, dict)):
+            tree = tree[int(name) if isinstance(tree, tuple) else name]
+        else:
+            tree = getattr(tree, name)
     return tree
 
 

@@ -272,7 +272,12 @@ def test_tie_keeps_the_last_paths_array_and_either_name_means_both():
 
 @pytest.mark.parametrize(
     ("paths", "says"),
-    [(("a",), "two or more"), (("a", "nothing"), "no array is called"), (("a", "wide"), "shape"), (("a", "m"), "Buffer")],
+    [
+        (("a",), "two or more"),
+        (("a", "nothing"), "no array is called"),
+        (("a", "wide"), "shape"),
+        (("a", "m"), "Buffer"),
+    ],
 )
 def test_tie_refuses_what_cannot_be_one(paths, says):
     model = Holder(a=Parameter([1.0]), wide=Parameter([1.0, 2.0]), m=Buffer(np.ones(1, np.float32)))

@@ -272,9 +272,9 @@ STALE = {
     "tangent": lambda box: minirnn.jvp(lambda x: x, (np.ones((2, 3)),), (box,)),
     "cotangent": lambda box: minirnn.vjp(lambda x: x, np.ones((2, 3)))[1](box),
     "scan": lambda box: minirnn.scan(lambda h, x: (h, h), box, np.ones((4, 2, 3))),
-    "scan in a gradient": lambda box: minirnn.grad(
-        lambda x: anp.sum(minirnn.scan(lambda h, x: (h + x, h), box, x)[1])
-    )(np.ones((4, 2, 3))),
+    "scan in a gradient": lambda box: minirnn.grad(lambda x: anp.sum(minirnn.scan(lambda h, x: (h + x, h), box, x)[1]))(
+        np.ones((4, 2, 3))
+    ),
     "bound parameter": lambda box: minirnn.scan(
         minirnn.RNNCell(3, 3, dtype=np.float64).bind({"bias_ih": box[0]}), np.ones((2, 3)), np.ones((4, 2, 3))
     ),

@@ -1,6 +1,6 @@
 """Writes recurrent.npz beside this file: PyTorch's numbers in float64 for every case of tests/recurrent_cases.py.
 
-    pip install 'minirnn[peers]'; python tests/golden/make_recurrent.py
+pip install 'minirnn[peers]'; python tests/golden/make_recurrent.py
 """
 
 import sys

@@ -76,7 +76,7 @@ def test_the_same_rng_gives_the_same_cell():
 def test_cells_and_their_states_copy_and_pickle(make):
     layer = Recurrent(make(2, 3))
     xs = onp.ones((4, 1, 2), onp.float32)
-    outputs, state = layer(xs)
+    _, state = layer(xs)
     for copy in (deepcopy(layer), pickle.loads(pickle.dumps(layer))):
         assert repr(copy) == repr(layer)
         again, _ = copy(xs, pickle.loads(pickle.dumps(state)))
