@@ -8,7 +8,7 @@ import numpy as np
 
 from minirnn.module import Incompatible, Module
 
-__all__ = ["load", "save"]
+__all__ = ["load", "save", "write_whole"]
 
 
 def save(model: Module, path: str | os.PathLike[str]) -> None:
@@ -25,6 +25,11 @@ def save(model: Module, path: str | os.PathLike[str]) -> None:
     except (SafetensorError, KeyError) as error:
         dtypes = ", ".join(sorted({str(value.dtype) for value in state.values()}))
         raise TypeError(f"save: safetensors does not hold one of the dtypes {dtypes}") from error
+    write_whole(path, content)
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file that appears whole or not at all, also when the machine stops in between."""
     target = Path(path)
     handle, passing = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:

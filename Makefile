@@ -1,0 +1,37 @@
+# Every target makes what it needs: a virtual environment in .venv with minirnn installed from this folder.
+# PEERS=1 also installs what tests and benchmarks compare with (PyTorch).
+PYTHON ?= python3
+PEERS ?=
+EXTRAS = dev,fast,plot$(if $(PEERS),$(comma)peers)
+comma := ,
+BIN = .venv/bin
+INSTALLED = .venv/installed-$(EXTRAS)
+
+.PHONY: demo test slow lint bench clean
+
+demo: $(INSTALLED)  ## train a character model on Python's own source, in about two minutes
+	$(BIN)/minirnn train --minutes 2
+
+test: $(INSTALLED)  ## what a newcomer waits for
+	$(BIN)/python -m pytest -m "not slow"
+
+slow: $(INSTALLED)  ## the long tests alone
+	$(BIN)/python -m pytest -m slow
+
+lint: $(INSTALLED)  ## style, types, and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED)  ## this project and its peers, side by side
+	$(BIN)/python -m benchmarks
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "minirnn needs Python 3.11 or newer; this is " + sys.version.split()[0] + " (make PYTHON=python3.11 ...)")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	touch '$(INSTALLED)'
+
+clean:  ## remove the environment and all caches
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,27 @@
+"""The command line, one command a file; each is thin, and calls a function that a library user can call."""
+
+import typer
+
+from minirnn.cli.sample import sample
+from minirnn.cli.train import train
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Recurrent cells as plain NumPy functions: train them, and see that their gradients are right.",
+)
+app.command()(train)
+app.command()(sample)
+
+
+@app.callback()
+def _options() -> None:
+    """Makes the commands commands even where there is only one."""
+
+
+def main() -> None:
+    """The entry point of the command `minirnn`."""
+    app()

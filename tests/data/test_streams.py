@@ -1,0 +1,37 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minirnn.data import streams
+
+
+@given(st.integers(1, 4), st.integers(1, 7), st.integers(5, 60))
+def test_each_stream_goes_on_where_its_last_chunk_ended(batch, seq_length, count):
+    tokens = np.arange(count)
+    chunks = list(streams(tokens, batch, seq_length, epochs=1))
+    inputs = np.concatenate([chunk.inputs for chunk in chunks])
+    targets = np.concatenate([chunk.targets for chunk in chunks])
+    length = (count - 1) // batch
+    assert np.array_equal(inputs.T.ravel(), tokens[: batch * length])
+    assert np.array_equal(targets, inputs + 1)
+    assert [chunk.starts for chunk in chunks] == [True] + [False] * (len(chunks) - 1)
+    assert all(len(chunk.inputs) == seq_length for chunk in chunks[:-1])
+
+
+def test_epochs_start_again_for_ever():
+    tokens = np.arange(7)
+    chunks = list(itertools.islice(streams(tokens, 1, 4), 5))
+    assert [chunk.starts for chunk in chunks] == [True, False, True, False, True]
+    assert np.array_equal(chunks[0].inputs, chunks[4].inputs)
+
+
+@pytest.mark.parametrize(
+    ("count", "batch", "seq_length", "says"),
+    [(4, 4, 1, "4 tokens came, more than 4"), (9, 0, 1, "batch=0"), (9, 1, -1, "seq_length=-1")],
+)
+def test_what_cannot_be_cut_is_an_error(count, batch, seq_length, says):
+    with pytest.raises(ValueError, match=says):
+        next(streams(np.arange(count), batch, seq_length))
