@@ -6,8 +6,9 @@ opt.step(grads)
 """
 
 from minirnn.optim.adagrad import Adagrad
-from minirnn.optim.adam import Adam, AdamW
-from minirnn.optim.clip import clip_by_global_norm, clip_by_value
+from minirnn.optim.adam import Adam
+from minirnn.optim.adamw import AdamW
+from minirnn.optim.clip import clip_by_global_norm, clip_by_value, global_norm
 from minirnn.optim.optimizer import Optimizer
 from minirnn.optim.rmsprop import RMSprop
 from minirnn.optim.schedules import Schedule, constant, cosine
@@ -22,6 +23,7 @@ __all__ = [
     "AdamW",
     "clip_by_value",
     "clip_by_global_norm",
+    "global_norm",
     "Schedule",
     "constant",
     "cosine",

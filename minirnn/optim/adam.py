@@ -1,22 +1,25 @@
-"""Adam (Kingma & Ba 2015, arXiv:1412.6980) and AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101)."""
+"""Adam (Kingma & Ba 2015, arXiv:1412.6980) and its AMSGrad variant (Reddi et al. 2018, arXiv:1904.09237)."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
 from minirnn.module import Array
-from minirnn.optim.optimizer import Optimizer, Options, Parameters, Slots
+from minirnn.optim.optimizer import Optimizer, Options, Parameters, Slots, Work, descent_gradient
 from minirnn.optim.schedules import Schedule
-from minirnn.optim.sgd import with_weight_decay
 
-__all__ = ["Adam", "AdamW"]
+__all__ = ["Adam", "adam_update"]
 
 
 class Adam(Optimizer):
-    """m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2, with g += weight_decay p before;
+    """m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
 
-    p -= lr / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + eps)
+    p -= lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)
+
+    amsgrad: the largest v so far in place of v. Before that, g = -g where `maximize` is set, and g += weight_decay p.
     """
+
+    squares = True
 
     def __init__(
         self,
@@ -26,53 +29,48 @@ class Adam(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        maximize: bool = False,
         groups: Mapping[str, Options] | None = None,
     ):
-        super().__init__(parameters, groups, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+        super().__init__(
+            parameters,
+            groups,
+            lr=lr,
+            betas=betas,
+            eps=eps,
+            weight_decay=weight_decay,
+            amsgrad=amsgrad,
+            maximize=maximize,
+        )
 
     def slots(self, options: Options) -> Mapping[str, float]:
-        return {"exp_avg": 0.0, "exp_avg_sq": 0.0}
+        return dict.fromkeys(["exp_avg", "exp_avg_sq"] + ["max_exp_avg_sq"] * options["amsgrad"], 0.0)
 
-    def update(
-        self, p: Array, g: Array, slots: Slots, lr: float, options: Options, t: int, work: tuple[Array, Array]
-    ) -> None:
-        step, decayed = work
-        (beta1, beta2), m, v = options["betas"], slots["exp_avg"], slots["exp_avg_sq"]
-        g = self._decay(p, g, lr, options["weight_decay"], decayed)
-        np.subtract(g, m, out=step)
-        step *= 1.0 - beta1
-        m += step
-        np.multiply(g, g, out=step)
-        step *= 1.0 - beta2
-        v *= beta2
-        v += step
-        np.sqrt(v, out=step)
-        step *= 1.0 / (1.0 - beta2**t) ** 0.5
-        step += options["eps"]
-        np.divide(m, step, out=step)
-        step *= lr / (1.0 - beta1**t)
-        p -= step
-
-    def _decay(self, p: Array, g: Array, lr: float, weight_decay: float, out: Array) -> Array:
-        """Weight decay as part of the gradient, which is returned."""
-        return with_weight_decay(p, g, weight_decay, out)
+    def update(self, p: Array, g: Array, slots: Slots, lr: float, options: Options, t: int, work: Work) -> None:
+        step, spare = work
+        g = descent_gradient(p, g, options["weight_decay"], options["maximize"], out=spare)
+        adam_update(p, g, slots, lr, options, t, step)
 
 
-class AdamW(Adam):
-    """Adam with the weight decay apart from the gradient: p *= 1 - lr weight_decay, then Adam's step."""
+def adam_update(p: Array, g: Array, slots: Slots, lr: float, options: Options, t: int, step: Array) -> None:
+    """Adam's equations. Both corrections are in the factor and in eps, which saves a pass (section 2 of the paper):
 
-    def __init__(
-        self,
-        parameters: Parameters,
-        lr: float | Schedule = 1e-3,
-        *,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
-        groups: Mapping[str, Options] | None = None,
-    ):
-        super().__init__(parameters, lr, betas=betas, eps=eps, weight_decay=weight_decay, groups=groups)
-
-    def _decay(self, p: Array, g: Array, lr: float, weight_decay: float, out: Array) -> Array:
-        p *= 1.0 - lr * weight_decay
-        return g
+    p -= [lr c / (1 - beta1^t)] m / (sqrt(v) + c eps), c = sqrt(1 - beta2^t)
+    """
+    (beta1, beta2), m, v = options["betas"], slots["exp_avg"], slots["exp_avg_sq"]
+    c = (1.0 - beta2**t) ** 0.5
+    np.subtract(g, m, out=step)
+    step *= 1.0 - beta1
+    m += step
+    np.multiply(g, g, out=step)
+    step *= 1.0 - beta2
+    v *= beta2
+    v += step
+    if options["amsgrad"]:
+        v = np.maximum(slots["max_exp_avg_sq"], v, out=slots["max_exp_avg_sq"])
+    np.sqrt(v, out=step)
+    step += c * options["eps"]
+    np.divide(m, step, out=step)
+    step *= lr * c / (1.0 - beta1**t)
+    p -= step

@@ -1,5 +1,11 @@
-"""Gradient clipping: by value, and by the norm of all gradients together (Pascanu et al. 2013, arXiv:1211.5063)."""
+"""Gradient clipping: by value, and by the norm of all gradients together (Pascanu et al. 2013, arXiv:1211.5063).
 
+A nesting of float arrays comes (tuple, list, dict, NamedTuple), and one of the same form goes out. What came is never
+modified; an array that needs no clipping is returned itself, not a copy.
+"""
+
+import math
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -7,38 +13,86 @@ import numpy as np
 from minirnn import tree
 from minirnn.module import Array
 
-__all__ = ["clip_by_global_norm", "clip_by_value"]
+__all__ = ["clip_by_global_norm", "clip_by_value", "global_norm"]
+
+_SMALLEST_SQUARE = float(np.finfo(np.float32).tiny / np.finfo(np.float32).eps)  # below it, float32 squares lose digits
 
 
 def clip_by_value(grads: Any, limit: float) -> Any:
-    """Every entry brought within -limit .. limit; a nesting of arrays in, a nesting of new arrays out.
+    """Every entry brought within -limit .. limit.
 
-    ValueError: limit is not positive.
+    An array with entries that are not finite is returned itself: cut to ±limit they would pass for gradients, and
+    `opt.step` is to name them. ValueError: limit is not positive. TypeError: a leaf is no float array.
     """
-    if not limit > 0:
-        raise ValueError(f"clip_by_value: limit={limit} came, a positive number was expected")
-    return tree.map(lambda g: np.clip(g, -float(limit), float(limit)), grads)
+    _check_limit("clip_by_value", "limit", limit)
+    _float_arrays("clip_by_value", grads)
+    limit = float(limit)
+
+    def clipped(g: Array) -> Array:
+        least, most = float(g.min(initial=0.0)), float(g.max(initial=0.0))
+        if (-limit <= least and most <= limit) or not math.isfinite(least + most):
+            return g
+        return np.clip(g, -limit, limit, out=np.empty_like(g))
+
+    return tree.map(clipped, grads)
 
 
 def clip_by_global_norm(grads: Any, max_norm: float) -> tuple[Any, float]:
-    """(grads times min(1, max_norm / norm), norm), norm the Euclidean one of all entries of a nesting together.
+    """(grads times min(1, max_norm / norm), norm), with norm = global_norm(grads).
 
-    The arrays come back as they are where nothing is to be done, and where the norm is not finite: then it is
-    `opt.step` that names the gradients to blame. ValueError: max_norm is not positive.
+    `grads` itself comes back where norm <= max_norm, and where the norm is not finite: it is `opt.step` that names the
+    gradients to blame. ValueError: max_norm is not positive. TypeError: a leaf is no float array.
     """
-    if not max_norm > 0:
-        raise ValueError(f"clip_by_global_norm: max_norm={max_norm} came, a positive number was expected")
-    leaves = tree.leaves(grads)
-    norm = _norm(leaves)
-    if np.isinf(norm):  # a square may have overflowed
-        largest = max(float(np.abs(g).max(initial=0.0)) for g in leaves)
-        norm = largest * _norm([g / largest for g in leaves]) if np.isfinite(largest) else norm
-    if not np.isfinite(norm) or norm <= max_norm:
+    _check_limit("clip_by_global_norm", "max_norm", max_norm)
+    norm = global_norm(grads)
+    if norm <= max_norm or not math.isfinite(norm):
         return grads, norm
-    return tree.map(lambda g: g * (float(max_norm) / norm), grads), norm
+    # A factor too small for float32 is applied as two: it would have lost its digits.
+    factor = float(max_norm) / norm
+    once, again = (factor, 1.0) if factor > 1e-30 else (math.sqrt(factor), math.sqrt(factor))
+
+    def scaled(g: Array) -> Array:
+        result = np.multiply(g, once, out=np.empty_like(g))
+        if again != 1.0:
+            result *= again
+        return result
+
+    return tree.map(scaled, grads), norm
 
 
-def _norm(leaves: list[Array]) -> float:
-    with np.errstate(over="ignore"):
-        flat = [np.ravel(np.asarray(g)) for g in leaves]
-        return float(np.sqrt(sum(float(np.dot(g, g)) for g in flat)))
+def global_norm(grads: Any) -> float:
+    """The Euclidean norm of all entries of all arrays together, as a Python number: 0 of none.
+
+    Right wherever the entries are finite: no square overflows or vanishes on the way. Infinite or nan where one is.
+    TypeError: a leaf is no float array.
+    """
+    return math.hypot(*[_norm(g) for g in _float_arrays("global_norm", grads)])
+
+
+def _norm(g: Array) -> float:
+    flat = g.ravel("K")
+    if flat.itemsize < 4:
+        flat = flat.astype(np.float32)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        square = float(flat.dot(flat))
+        if _SMALLEST_SQUARE < square < math.inf:
+            return math.sqrt(square)
+        largest = float(max(flat.max(initial=0.0), -flat.min(initial=0.0)))
+        if largest == 0.0 or not math.isfinite(largest):
+            return largest
+        flat = flat.astype(np.float64) / largest
+        return largest * math.sqrt(float(flat.dot(flat)))
+
+
+def _check_limit(function: str, name: str, value: float) -> None:
+    if not isinstance(value, Real) or not value > 0:
+        raise ValueError(f"{function}: {name}={value!r} came, a positive number was expected")
+
+
+def _float_arrays(function: str, grads: Any) -> list[Array]:
+    named = list(tree.named_leaves(grads))
+    for path, g in named:
+        if not isinstance(g, (np.ndarray, np.generic)) or g.dtype.kind != "f":
+            came = f"{g.dtype} array" if isinstance(g, (np.ndarray, np.generic)) else type(g).__name__
+            raise TypeError(f"{function}: {path or 'the gradient'} is a {came}, a float array was expected")
+    return [g for _, g in named]

@@ -1,22 +1,24 @@
-"""RMSprop (Tieleman & Hinton 2012, lecture 6.5; centred: Graves 2013, arXiv:1308.0850)."""
+"""RMSprop (Tieleman & Hinton 2012, Coursera lecture 6.5; centred: Graves 2013, arXiv:1308.0850, section 4.2)."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
 from minirnn.module import Array
-from minirnn.optim.optimizer import Optimizer, Options, Parameters, Slots
+from minirnn.optim.optimizer import Optimizer, Options, Parameters, Slots, Work, descent_gradient
 from minirnn.optim.schedules import Schedule
-from minirnn.optim.sgd import with_weight_decay
 
 __all__ = ["RMSprop"]
 
 
 class RMSprop(Optimizer):
-    """s = alpha s + (1 - alpha) g^2;  u = g / (sqrt(s) + eps);  p -= lr u, with g += weight_decay p before.
+    """s = alpha s + (1 - alpha) g^2;  u = g / (sqrt(s) + eps);  p -= lr u
 
-    centered: m = alpha m + (1 - alpha) g, and s - m^2 in place of s. momentum: v = momentum v + u, and p -= lr v.
+    centered: m = alpha m + (1 - alpha) g, and s - m^2 in place of s under the root. momentum: v = momentum v + u;
+    p -= lr v. Before all that, g = -g where `maximize` is set, and g += weight_decay p.
     """
+
+    squares = True
 
     def __init__(
         self,
@@ -28,6 +30,7 @@ class RMSprop(Optimizer):
         weight_decay: float = 0.0,
         momentum: float = 0.0,
         centered: bool = False,
+        maximize: bool = False,
         groups: Mapping[str, Options] | None = None,
     ):
         super().__init__(
@@ -39,17 +42,17 @@ class RMSprop(Optimizer):
             weight_decay=weight_decay,
             momentum=momentum,
             centered=centered,
+            maximize=maximize,
         )
 
     def slots(self, options: Options) -> Mapping[str, float]:
         names = ["square_avg"] + ["grad_avg"] * options["centered"] + ["momentum_buffer"] * bool(options["momentum"])
         return dict.fromkeys(names, 0.0)
 
-    def update(
-        self, p: Array, g: Array, slots: Slots, lr: float, options: Options, t: int, work: tuple[Array, Array]
-    ) -> None:
-        step, decayed = work
-        g, s, alpha = with_weight_decay(p, g, options["weight_decay"], decayed), slots["square_avg"], options["alpha"]
+    def update(self, p: Array, g: Array, slots: Slots, lr: float, options: Options, t: int, work: Work) -> None:
+        step, spare = work
+        s, alpha, momentum = slots["square_avg"], options["alpha"], options["momentum"]
+        g = descent_gradient(p, g, options["weight_decay"], options["maximize"], out=spare)
         np.multiply(g, g, out=step)
         step *= 1.0 - alpha
         s *= alpha
@@ -67,10 +70,11 @@ class RMSprop(Optimizer):
             np.sqrt(s, out=step)
         step += options["eps"]
         np.divide(g, step, out=step)
-        if options["momentum"]:
+        if momentum:
             v = slots["momentum_buffer"]
-            v *= options["momentum"]
+            v *= momentum
             v += step
-            step[...] = v
-        step *= lr
+            np.multiply(v, lr, out=step)
+        else:
+            step *= lr
         p -= step

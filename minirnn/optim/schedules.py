@@ -1,7 +1,11 @@
-"""Learning-rate schedules: functions step -> lr, steps counted from 0. `Adam(model, lr=cosine(1e-3, 10_000))`."""
+"""Learning-rate schedules: functions step -> lr, steps counted from 0. `Adam(model, lr=cosine(1e-3, 10_000))`.
+
+They pickle, and so does an optimiser that holds one.
+"""
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 __all__ = ["Schedule", "constant", "cosine"]
 
@@ -10,7 +14,11 @@ Schedule = Callable[[int], float]
 
 def constant(lr: float) -> Schedule:
     """lr at every step."""
-    return lambda step: lr
+    return partial(_constant, lr)
+
+
+def _constant(lr: float, step: int) -> float:
+    return lr
 
 
 def cosine(lr: float, steps: int, *, final: float = 0.0, warmup: int = 0) -> Schedule:
@@ -21,11 +29,11 @@ def cosine(lr: float, steps: int, *, final: float = 0.0, warmup: int = 0) -> Sch
     """
     if not steps > 0 or not 0 <= warmup <= steps:
         raise ValueError(f"cosine: steps={steps}, warmup={warmup} came; 0 <= warmup <= steps, steps > 0 was expected")
+    return partial(_cosine, lr, steps, final, warmup)
 
-    def schedule(step: int) -> float:
-        if step < warmup:
-            return lr * (step + 1) / warmup
-        progress = min(1.0, (step - warmup) / max(1, steps - warmup))
-        return final + (lr - final) * 0.5 * (1.0 + math.cos(math.pi * progress))
 
-    return schedule
+def _cosine(lr: float, steps: int, final: float, warmup: int, step: int) -> float:
+    if step < warmup:
+        return lr * (step + 1) / warmup
+    progress = min(1.0, (step - warmup) / max(1, steps - warmup))
+    return final + (lr - final) * 0.5 * (1.0 + math.cos(math.pi * progress))

@@ -1,20 +1,23 @@
-"""Stochastic gradient descent, with momentum (Polyak 1964; Sutskever et al. 2013)."""
+"""Stochastic gradient descent with momentum (Polyak 1964, doi:10.1016/0041-5553(64)90137-5) and Nesterov's (Sutskever
+et al. 2013, proceedings.mlr.press/v28/sutskever13).
+"""
 
 from collections.abc import Mapping
 
 import numpy as np
 
 from minirnn.module import Array
-from minirnn.optim.optimizer import Optimizer, Options, Parameters, Slots
+from minirnn.optim.optimizer import Optimizer, Options, Parameters, Slots, Work, descent_gradient
 from minirnn.optim.schedules import Schedule
 
 __all__ = ["SGD"]
 
 
 class SGD(Optimizer):
-    """g += weight_decay p;  v = momentum v + (1 - dampening) g (at first v = g);  p -= lr v.
+    """v = momentum v + (1 - dampening) g, at first v = g;  p -= lr v
 
-    With nesterov, p -= lr (g + momentum v); without momentum, p -= lr g.
+    nesterov: p -= lr (g + momentum v). Without momentum: p -= lr g. Before all that, g = -g where `maximize` is set,
+    and g += weight_decay p. ValueError: nesterov without momentum, or with dampening.
     """
 
     def __init__(
@@ -26,6 +29,7 @@ class SGD(Optimizer):
         dampening: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
+        maximize: bool = False,
         groups: Mapping[str, Options] | None = None,
     ):
         super().__init__(
@@ -36,41 +40,37 @@ class SGD(Optimizer):
             dampening=dampening,
             weight_decay=weight_decay,
             nesterov=nesterov,
+            maximize=maximize,
         )
 
-    def _check_together(self, options: Options) -> None:
-        if options["nesterov"] and (not options["momentum"] or options["dampening"]):
-            raise ValueError("SGD: nesterov=True needs momentum, and no dampening")
+    def check_options(self, options: Options) -> None:
+        momentum, dampening = options["momentum"], options["dampening"]
+        if options["nesterov"] and (momentum == 0.0 or dampening != 0.0):
+            raise ValueError(
+                f"SGD: nesterov=True came with momentum={momentum}, dampening={dampening}; it needs momentum > 0 and "
+                "dampening 0"
+            )
+        if dampening != 0.0 and momentum == 0.0:
+            raise ValueError(f"SGD: dampening={dampening} came without momentum, which it dampens; give momentum > 0")
 
     def slots(self, options: Options) -> Mapping[str, float]:
         return {"momentum_buffer": 0.0} if options["momentum"] else {}
 
-    def update(
-        self, p: Array, g: Array, slots: Slots, lr: float, options: Options, t: int, work: tuple[Array, Array]
-    ) -> None:
-        step, decayed = work
-        momentum = options["momentum"]
-        g = with_weight_decay(p, g, options["weight_decay"], decayed)
-        if momentum:
-            v = slots["momentum_buffer"]
-            v *= momentum
-            np.multiply(g, 1.0 - options["dampening"] if t > 1 else 1.0, out=step)
-            v += step
-            if options["nesterov"]:
-                np.multiply(v, momentum, out=step)
-                step += g
-            else:
-                step[...] = v
+    def update(self, p: Array, g: Array, slots: Slots, lr: float, options: Options, t: int, work: Work) -> None:
+        step, spare = work
+        momentum, dampening = options["momentum"], options["dampening"]
+        g = descent_gradient(p, g, options["weight_decay"], options["maximize"], out=spare)
+        if not momentum:
+            np.multiply(g, lr, out=step)
+            p -= step
+            return
+        v = slots["momentum_buffer"]
+        v *= momentum
+        v += g if t == 1 or not dampening else np.multiply(g, 1.0 - dampening, out=step)
+        if options["nesterov"]:
+            np.multiply(v, momentum, out=step)
+            step += g
             step *= lr
         else:
-            np.multiply(g, lr, out=step)
+            np.multiply(v, lr, out=step)
         p -= step
-
-
-def with_weight_decay(p: Array, g: Array, weight_decay: float, out: Array) -> Array:
-    """g + weight_decay p, in `out`; g itself where there is no decay."""
-    if not weight_decay:
-        return g
-    np.multiply(p, weight_decay, out=out)
-    out += g
-    return out
