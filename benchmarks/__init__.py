@@ -1,0 +1,1 @@
+"""Measurements of minirnn and its peers, side by side in one run: python -m benchmarks."""

@@ -1,0 +1,35 @@
+"""Every trap is caught, and no right backward is rejected: see traps.py."""
+
+import numpy as np
+import pytest
+from traps import TRAPS
+
+from minirnn.gradcheck import gradcheck
+
+by_name = pytest.mark.parametrize("trap", TRAPS, ids=[t.name for t in TRAPS])
+
+
+def kinds(trap, seeds):
+    for seed in seeds:
+        draw = lambda seed=seed: trap.draw(np.random.default_rng(seed))
+        right = gradcheck(trap.f, *draw(), vjp=trap.right, seed=seed)
+        wrong = gradcheck(trap.wrong_f or trap.f, *draw(), vjp=trap.wrong, seed=seed)
+        assert right.kind == trap.right_kind, f"seed {seed}: a right backward\n{right}"
+        assert wrong.kind == trap.kind, f"seed {seed}: a wrong backward\n{wrong}"
+        assert right.ok
+        assert not wrong.ok
+
+
+def test_there_are_traps_enough():
+    assert len({t.name for t in TRAPS}) == len(TRAPS) >= 32
+
+
+@by_name
+def test_a_wrong_backward_is_caught_and_a_right_one_passes(trap):
+    kinds(trap, range(3))
+
+
+@pytest.mark.slow
+@by_name
+def test_traps_over_twenty_seeds(trap):
+    kinds(trap, range(3, 20))
