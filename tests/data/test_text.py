@@ -1,37 +1,6 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from minirnn.data import Vocabulary, read_text, standard_library
-from minirnn.data.text import UNKNOWN
-
-
-@given(st.text(), st.text())
-def test_known_characters_come_back_and_others_as_unknown(known, more):
-    vocabulary = Vocabulary(known)
-    text = known + more
-    expected = "".join([c if c in known else UNKNOWN for c in text])
-    tokens = vocabulary.encode(text)
-    assert vocabulary.decode(tokens) == expected
-    assert tokens.shape == (len(text),)
-    assert Vocabulary(vocabulary.characters) == vocabulary
-
-
-def test_korean_syllables_are_one_character_each():
-    vocabulary = Vocabulary("안녕하세요")
-    assert len(vocabulary) == 6
-    assert len(vocabulary.encode("하세요")) == 3
-
-
-@pytest.mark.parametrize("token", [-1, 3])
-def test_a_token_out_of_range_is_refused(token):
-    with pytest.raises(ValueError, match=f"token {token} came, 0 to 2"):
-        Vocabulary("ab").decode([token])
-
-
-def test_a_vocabulary_is_of_single_characters():
-    with pytest.raises(ValueError, match="'ab' came"):
-        Vocabulary(["ab"])
+from minirnn.data import read_lines, read_text, standard_library
 
 
 def test_a_file_is_read_with_newlines_of_one_kind(tmp_path):
@@ -76,3 +45,11 @@ def test_the_standard_library_is_python():
     corpus = standard_library()
     assert corpus.files > 100
     assert "def " in corpus.text
+
+
+def test_lines_end_at_newlines_alone_and_blank_ones_are_left_out(tmp_path):
+    (tmp_path / "names").write_bytes("anna\r\n\n  \nb\u2028o\n".encode())
+    assert read_lines(tmp_path / "names") == ["anna", "b\u2028o"]
+    (tmp_path / "names").write_text("\n \n")
+    with pytest.raises(ValueError, match="no lines but blank ones"):
+        read_lines(tmp_path / "names")

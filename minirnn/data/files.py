@@ -1,0 +1,91 @@
+"""Text in pieces from files, and files that appear whole or not at all."""
+
+import codecs
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+__all__ = ["PIECE_BYTES", "TextError", "read_json", "read_pieces", "whole_file"]
+
+PIECE_BYTES = 1 << 20
+"""How much of a file is read at a time."""
+
+
+class TextError(ValueError):
+    """What was given is no text, or not enough of it."""
+
+
+def read_pieces(path: str | os.PathLike[str], piece_bytes: int = PIECE_BYTES) -> Iterator[str]:
+    """Yield a UTF-8 file's text piece by piece, without its byte order mark, any of the line ends as a newline.
+
+    The pieces, joined, are the text; no more than about piece_bytes of the file are in memory. A file without text
+    gives no piece. TextError: bytes that are not UTF-8, or NUL bytes, named by their offset. OSError: as of `open`.
+    """
+    if piece_bytes < 1:
+        raise ValueError(f"read_pieces: piece_bytes={piece_bytes} came, a positive integer was expected")
+    utf8 = codecs.getincrementaldecoder("utf-8")()
+    newlines = io.IncrementalNewlineDecoder(None, translate=True)
+    offset, started = 0, False
+    with open(path, "rb") as file:
+        while True:
+            content = file.read(piece_bytes)
+            if b"\0" in content:
+                place = offset + content.index(0)
+                raise TextError(f"{path}: a binary file came (a NUL byte at offset {place}), UTF-8 text expected")
+            pending = len(utf8.getstate()[0])
+            try:
+                decoded = utf8.decode(content, final=not content)
+            except UnicodeDecodeError as error:
+                raise TextError(
+                    f"{path}: byte 0x{error.object[error.start]:02x} at offset {offset - pending + error.start} is not "
+                    "UTF-8; convert the file first (iconv -t UTF-8)"
+                ) from error
+            offset += len(content)
+            if decoded and not started:
+                started, decoded = True, decoded.removeprefix("\ufeff")
+            piece = newlines.decode(decoded, final=not content)
+            if piece:
+                yield piece
+            if not content:
+                return
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """What a JSON file holds. ValueError: no JSON, or damaged. OSError: as of `open`."""
+    try:
+        return json.loads(Path(path).read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no JSON, or is damaged ({error})") from error
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A file to write; it takes its name when the block ends, on disk by then, and leaves nothing if the block fails.
+
+    with whole_file("tokens") as file: file.write(b"...")
+    """
+    target = Path(path)
+    handle, passing = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(passing, 0o666 & ~umask)  # mkstemp's files are private; this one is an ordinary file
+        os.replace(passing, target)
+    except BaseException:
+        Path(passing).unlink(missing_ok=True)
+        raise
+    if os.name == "posix":  # a rename is on the disk only once its folder is; elsewhere the system sees to it
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

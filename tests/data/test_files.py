@@ -1,0 +1,42 @@
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minirnn.data import read_pieces
+from minirnn.data.files import whole_file
+
+
+@given(text=st.text(st.sampled_from("a\r\n\ufeffé한😀")), piece_bytes=st.integers(1, 5))
+def test_pieces_joined_are_the_text(tmp_path_factory, text, piece_bytes):
+    path = tmp_path_factory.mktemp("text") / "t"
+    path.write_bytes(text.encode("utf-8-sig"))
+    assert "".join(read_pieces(path, piece_bytes)) == text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 2, 3, 100])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"\xef\xbb\xbfabc\xffdef", "byte 0xff at offset 6 is not UTF-8"),
+        ("é한".encode()[:-1], "byte 0xed at offset 2 is not UTF-8"),
+        (b"abcd\0e", "NUL byte at offset 4"),
+    ],
+)
+def test_the_offset_of_what_is_no_text_is_told_whatever_the_pieces(tmp_path, content, says, piece_bytes):
+    (tmp_path / "t").write_bytes(content)
+    with pytest.raises(ValueError, match=says):
+        list(read_pieces(tmp_path / "t", piece_bytes))
+
+
+def test_a_file_that_fails_leaves_what_was_there(tmp_path):
+    (tmp_path / "t").write_text("before")
+    with pytest.raises(TypeError), whole_file(tmp_path / "t") as file:
+        file.writelines([b"half", "no bytes"])
+    assert os.listdir(tmp_path) == ["t"]
+    assert (tmp_path / "t").read_text() == "before"
+    with whole_file(tmp_path / "t") as file:
+        file.write(b"after")
+    assert os.listdir(tmp_path) == ["t"]
+    assert (tmp_path / "t").read_text() == "after"
