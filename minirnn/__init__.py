@@ -5,7 +5,7 @@ value, grads = minirnn.value_and_grad(loss)(model, xs)                          
 minirnn.optim.Adam(model, lr=1e-3).step(grads)                                    # optimisers
 """
 
-from minirnn import functional, init, losses, optim
+from minirnn import functional, gradcheck, init, losses, optim
 from minirnn.engines import engine, scan
 from minirnn.layers import (
     GRU,
@@ -26,6 +26,7 @@ from minirnn.layers import (
     Sequential,
     Stacked,
     cell,
+    cells,
     gru_step,
     lstm_step,
     rnn_step,
@@ -66,6 +67,7 @@ __all__ = [
     "UnreachedWarning",
     # cells of your own, and the time loop
     "cell",
+    "cells",
     "Cell",
     "scan",
     "engine",
@@ -95,4 +97,5 @@ __all__ = [
     "losses",
     "init",
     "optim",
+    "gradcheck",
 ]

@@ -1,7 +1,7 @@
 """scan(cell, state, xs): the one time loop. It checks its input, chooses an engine, and runs it.
 
-An engine is a name, a reason why it cannot run a given cell (or None), and a function that runs it. "python" is the
-reference, minirnn.loop; faster ones register themselves here and know the cells that they can run.
+An engine is a name, a reason why it cannot run a given call (or None), and a function that runs it. "python" is the
+reference, minirnn.loop; faster ones are registered here and know the cells that they can run.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import autograd.numpy as np
 import numpy as onp
 
-from minirnn import loop, tree
+from minirnn import kernels, reference, tree
 from minirnn.module import Array, Module
 from minirnn.transform import check_alive
 
@@ -20,20 +20,17 @@ __all__ = ["Engine", "engine", "engine_names", "register_engine", "scan"]
 
 
 class Engine(NamedTuple):
-    """refusal(cell) says why the engine cannot run the cell, or None; run takes what loop.run takes, and the cell."""
+    """refusal(cell, state, xs) says why the engine cannot run the call, or None; run takes what reference.run takes."""
 
     name: str
-    refusal: Callable[[Any], str | None]
+    refusal: Callable[[Any, Any, Any], str | None]
     run: Callable[..., tuple[Any, Any]]
 
 
-def _run_python(cell: Any, state: Any, xs: Any, lengths: Array | None, reverse: bool) -> tuple[Any, Any]:
-    if isinstance(cell, Module):
-        return loop.run(tree.map(loop.read_only, cell).step, state, xs, lengths, reverse)
-    return loop.run(cell, state, xs, lengths, reverse)
-
-
-_engines: list[Engine] = [Engine("python", lambda cell: None, _run_python)]  # the fastest first
+_engines: list[Engine] = [  # the fastest first
+    Engine("fused", kernels.refusal, kernels.run),
+    Engine("python", lambda cell, state, xs: None, reference.run),
+]
 _chosen: ContextVar[str] = ContextVar("minirnn engine", default="auto")
 
 
@@ -64,13 +61,13 @@ def engine(name: str) -> Iterator[None]:
         _chosen.reset(token)
 
 
-def _choose(name: str, cell: Any) -> Engine:
+def _choose(name: str, cell: Any, state: Any, xs: Any) -> Engine:
     name = check_engine_name(name)
     if name == "auto":
         name = _chosen.get()
     for candidate in _engines:
         if name in ("auto", candidate.name):
-            refusal = candidate.refusal(cell)
+            refusal = candidate.refusal(cell, state, xs)
             if refusal is None:
                 return candidate
             if name == candidate.name:
@@ -86,13 +83,15 @@ def scan(
     lengths: Any = None,
     reverse: bool = False,
     engine: str = "auto",
+    checkpoint_every: int | None = None,
 ) -> tuple[Any, Any]:
     """Run a cell over time: (final_state, outputs).
 
     cell: a Cell, or a bare function step(state, x) -> (state, output); state: a nesting of (B, ...) arrays; xs: a
     nesting of (T, B, ...) arrays, what the step takes at each t; lengths: (B,) integers, past which a sequence's state
-    is held and its outputs are zero; reverse: from the last step (each sequence's own) to the first. Outputs are
-    (T, B, ...).
+    is held and its outputs are zero; reverse: from the last step (each sequence's own) to the first; checkpoint_every:
+    keep every k-th state alone for the backward pass and recompute the steps between, equal within rounding, where
+    memory is short (k near sqrt(T) keeps least). Outputs are (T, B, ...).
 
     ValueError, TypeError: shapes that do not agree, a state that changes shape or dtype, a step that writes in place,
     an array kept from a finished gradient, or a named engine that cannot run the cell.
@@ -104,7 +103,16 @@ def scan(
         raise TypeError(f"scan: {type(cell).__name__} came as cell, a Cell or a step function was expected")
     steps, batch = _steps_and_batch(state, xs)
     checked = None if lengths is None else check_lengths(lengths, steps, batch)
-    return _choose(engine, cell).run(cell, state, xs, checked, reverse)
+    if checkpoint_every is not None:
+        check_positive("scan", checkpoint_every=checkpoint_every)
+    return _choose(engine, cell, state, xs).run(cell, state, xs, checked, reverse, checkpoint_every)
+
+
+def check_positive(name: str, **sizes: Any) -> None:
+    """ValueError unless every size is a positive integer."""
+    for what, size in sizes.items():
+        if not isinstance(size, (int, onp.integer)) or isinstance(size, bool) or size < 1:
+            raise ValueError(f"{name}: {what}={size!r} came, a positive integer was expected")
 
 
 def _steps_and_batch(state: Any, xs: Any) -> tuple[int, int]:

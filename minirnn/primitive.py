@@ -7,16 +7,16 @@ Such a function is known to autograd, so that `autograd.grad` around it works to
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import autograd.extend as extend
 import autograd.numpy as np
 import numpy as onp
 from autograd.core import primitive_jvps, primitive_vjps
 from autograd.numpy.numpy_boxes import ArrayBox
-from autograd.tracer import isbox
+from autograd.tracer import isbox, trace_primitives_map
 
-__all__ = ["elementwise", "is_traced", "primitive", "jvp_rule", "variadic", "vjp_rule"]
+__all__ = ["elementwise", "is_traced", "joint", "primitive", "jvp_rule", "variadic", "vjp_rule"]
 
 Function = Callable[..., Any]
 
@@ -24,6 +24,15 @@ Function = Callable[..., Any]
 def is_traced(value: object) -> bool:
     """Whether the value is an autograd box: an array inside a differentiated call."""
     return bool(isbox(value))
+
+
+def _traceable(function: Function) -> Function:
+    """A primitive without rules. autograd finds a NumPy function's primitive by that function, and a second one of the
+    same would take the first one's place everywhere: it is wrapped, to be another."""
+    if function in trace_primitives_map:
+        known = function
+        function = lambda *args, **kwargs: known(*args, **kwargs)
+    return cast(Function, extend.primitive(function))
 
 
 def primitive(
@@ -35,7 +44,7 @@ def primitive(
     y's cotangent; tangents[i](t, y, *args, **kwargs) is y's tangent when argument i moves by t (left out: the same
     formulas, as for any elementwise function). Written with autograd.numpy, the rules can be differentiated again.
     """
-    wrapped = extend.primitive(function)
+    wrapped = _traceable(function)
     reverse = [lambda y, *args, _rule=rule, **kw: lambda g: _rule(g, y, *args, **kw) for rule in derivatives]
     extend.defvjp(wrapped, *reverse)
     extend.defjvp(wrapped, *(derivatives if tangents is None else tangents))
@@ -47,20 +56,45 @@ def elementwise(function: Function, derivative: Function) -> Function:
     return primitive(function, [lambda g, y, x: g * derivative(y, x)])
 
 
+def joint(function: Function, backward: Function, tangent: Function) -> Function:
+    """A differentiable function whose cotangents are computed together, because they share most of their work.
+
+    backward(g, y, *args, **kwargs) returns one cotangent for each argument; tangent(ts, y, *args, **kwargs) is y's
+    tangent when the arguments move by ts (zeros where an argument stands still).
+    """
+    wrapped = _traceable(function)
+
+    def reverse(argnums: Any, y: Any, args: Any, kw: Any) -> Function:
+        def pull(g: Any) -> list[Any]:
+            cotangents = backward(g, y, *args, **kw)
+            return [cotangents[i] for i in argnums]
+
+        return pull
+
+    extend.defvjp_argnums(wrapped, reverse)
+    extend.defjvp_argnums(wrapped, lambda argnums, ts, y, args, kw: tangent(_all(argnums, ts, args), y, *args, **kw))
+    return wrapped
+
+
 def variadic(function: Function, derivative: Function, tangent: Function) -> Function:
     """A differentiable, linear function of any number of arrays of one shape.
 
     derivative(i, g) is the cotangent of argument i; tangent(*ts) the result's tangent when the arguments move by ts.
     """
-    wrapped = extend.primitive(function)
+    wrapped = _traceable(function)
     extend.defvjp_argnums(wrapped, lambda argnums, y, args, kw: lambda g: [derivative(i, g) for i in argnums])
 
     def move(argnums: Any, moved: Any, y: Any, args: Any, kw: Any) -> Any:
-        by = dict(zip(argnums, moved, strict=True))
-        return tangent(*[by[i] if i in by else np.zeros_like(arg) for i, arg in enumerate(args)])
+        return tangent(*_all(argnums, moved, args))
 
     extend.defjvp_argnums(wrapped, move)
     return wrapped
+
+
+def _all(argnums: Any, moved: Any, args: Any) -> list[Any]:
+    """The tangents of all arguments: zeros for those that stand still."""
+    by = dict(zip(argnums, moved, strict=True))
+    return [by[i] if i in by else np.zeros_like(arg) for i, arg in enumerate(args)]
 
 
 # ---------------------------------------------------------------- rules of our own for autograd's primitives

@@ -271,20 +271,21 @@ def _backward(recorded: _Recorded, cotangents: Sequence[Any]) -> list[Any]:
         if node is ends or node.vjp is None:
             continue
         total = totals.pop(node)[0]
+        new = getattr(node.vjp, "makes_new_arrays", False)
         for parent, g in zip(node.parents, node.vjp(total), strict=True):
-            _accumulate(totals, parent, g)
+            _accumulate(totals, parent, g, new)
     return [_own(totals.get(root), root) for root in recorded.roots]
 
 
-def _accumulate(totals: dict[Any, tuple[Any, bool]], node: Any, g: Any) -> None:
-    """Add g to the node's total; a total that we made ourselves is added to in place."""
+def _accumulate(totals: dict[Any, tuple[Any, bool]], node: Any, g: Any, new: bool = False) -> None:
+    """Add g to the node's total; a total that nobody else holds (`new`, or made here) is added to in place."""
     previous, ours = totals.get(node, (None, False))
     if type(g) in sparse_object_types:
         space = vspace(g)
         start = previous if ours or previous is None else space.mut_add(None, previous)
         totals[node] = sparse_add(space, start, g), True
     elif previous is None:
-        totals[node] = _as_dtype(g, node.dtype), False
+        totals[node] = _as_dtype(g, node.dtype), new
     elif ours and type(previous) is onp.ndarray and type(g) is onp.ndarray:
         previous += g
     elif isinstance(g, (onp.ndarray, onp.generic, float, ArrayBox)):
@@ -365,12 +366,21 @@ def vjp(fn: Function, *primals: Any) -> tuple[Any, Function]:
 
     The pullback may be called any number of times. ValueError: a cotangent of another nesting, shape or dtype.
     """
+    return _vjp(fn, primals, warn_at=2)
+
+
+def silent_vjp(fn: Function, *primals: Any) -> tuple[Any, Function]:
+    """As vjp, for derivative rules: where fn does not reach a primal, its gradient is zero without a word."""
+    return _vjp(fn, primals, warn_at=None)
+
+
+def _vjp(fn: Function, primals: tuple[Any, ...], warn_at: int | None) -> tuple[Any, Function]:
     arrays, insert = _select(tuple(range(len(primals))), primals)
     recorded = _record(lambda new: fn(*insert(new)), arrays)
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
         cotangents = _like(recorded.output, cotangent, "the cotangent")
-        return _gradient(recorded, cotangents, arrays, 2)
+        return _gradient(recorded, cotangents, arrays, warn_at)
 
     return recorded.output, pullback
 

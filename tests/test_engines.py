@@ -5,7 +5,7 @@ import numpy as onp
 import pytest
 
 import minirnn
-from minirnn import engines, loop
+from minirnn import engines, reference
 
 
 def leaky(h, x):
@@ -22,11 +22,11 @@ def tagged(monkeypatch):
     """An engine that records its calls and runs the reference."""
     calls = []
 
-    def run(cell, state, xs, lengths, reverse):
+    def run(cell, state, xs, lengths, reverse, checkpoint_every):
         calls.append(type(cell).__name__)
-        return loop.run(cell.step, state, xs, lengths, reverse)
+        return reference.run(cell, state, xs, lengths, reverse, checkpoint_every)
 
-    def refusal(cell):
+    def refusal(cell, state, xs):
         return None if isinstance(cell, Tagged) else "it runs Tagged cells only"
 
     monkeypatch.setattr(engines, "_engines", list(engines._engines))
@@ -135,7 +135,7 @@ class WritesParameter(minirnn.RNNCell):
         (lambda: minirnn.scan(leaky, h0, (inputs, inputs[1:])), ValueError, "one T and one B"),
         (lambda: minirnn.scan(leaky, h0, ()), ValueError, "holds no array"),
         (lambda: minirnn.scan(leaky, h0, inputs, lengths=[9, 9]), ValueError, "xs has 4 steps"),
-        (lambda: minirnn.scan(leaky, h0, inputs, engine="turbo"), ValueError, "one of auto, python"),
+        (lambda: minirnn.scan(leaky, h0, inputs, engine="turbo"), ValueError, "one of auto, fused, python"),
     ],
 )
 def test_bad_input_is_an_error_that_says_what_was_expected(call, error, says):

@@ -2,7 +2,12 @@
 
 import typer
 
+from minirnn.cli.cells import cells
+from minirnn.cli.check import check
+from minirnn.cli.evaluate import evaluate
+from minirnn.cli.runs import runs
 from minirnn.cli.sample import sample
+from minirnn.cli.show import show
 from minirnn.cli.train import train
 
 __all__ = ["app", "main"]
@@ -15,6 +20,11 @@ app = typer.Typer(
 )
 app.command()(train)
 app.command()(sample)
+app.command("eval")(evaluate)
+app.command()(runs)
+app.command()(show)
+app.command()(check)
+app.command()(cells)
 
 
 @app.callback()

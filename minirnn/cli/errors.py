@@ -1,11 +1,13 @@
-"""What a command says when its input is wrong: one line on standard error, exit code 2."""
+"""What a command says when something is wrong: one line on standard error, and an exit code."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import typer
 
-__all__ = ["one_line_errors"]
+__all__ = ["one_line_errors", "one_line_warnings"]
 
 
 @contextmanager
@@ -16,5 +18,21 @@ def one_line_errors(*kinds: type[Exception]) -> Iterator[None]:
         yield
     except expected as error:
         what = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
-        typer.echo(f"minirnn: {' '.join(what.split())}", err=True)
+        say(what)
         raise typer.Exit(2) from None
+
+
+@contextmanager
+def one_line_warnings() -> Iterator[None]:
+    """Within the block, a warning is one line."""
+
+    def show(message: Warning | str, *rest: Any, **more: Any) -> None:
+        say(str(message))
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
+def say(what: str) -> None:
+    typer.echo(f"minirnn: {' '.join(what.split())}", err=True)

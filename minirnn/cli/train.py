@@ -1,95 +1,132 @@
-"""minirnn train: a character language model of any text."""
+"""minirnn train: a language model of any text, or a model of a synthetic task."""
 
 import itertools
-import math
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from minirnn.cli.errors import one_line_errors
+from minirnn.cli.errors import one_line_errors, one_line_warnings, say
+from minirnn.cli.options import with_config_options
 
 if TYPE_CHECKING:
-    from minirnn.data import Corpus
-    from minirnn.train import Run
+    from minirnn.train import Experiment, Run, TrainConfig
 
 __all__ = ["train"]
 
-DEFAULT_MINUTES = 2.0
 
-
+@with_config_options
 def train(
     text: Annotated[
         Path | None,
-        typer.Argument(help="A UTF-8 file, or a folder of them. [default: the source of Python's standard library]"),
+        typer.Argument(help="A UTF-8 file, or a folder of them. (default: the source of Python's standard library)"),
     ] = None,
-    cell: Annotated[str, typer.Option(help="lstm, gru or rnn.")] = "lstm",
-    hidden: Annotated[int, typer.Option(help="Units a layer.")] = 128,
-    layers: Annotated[int, typer.Option(help="Recurrent layers.")] = 1,
-    batch: Annotated[int, typer.Option(help="Parallel streams of the text.")] = 32,
-    seq_length: Annotated[int, typer.Option(help="Steps before the gradient is cut.")] = 64,
-    steps: Annotated[int | None, typer.Option(help="Updates. [default: as many as fit into --minutes]")] = None,
-    minutes: Annotated[
-        float | None, typer.Option(help=f"Training time, in place of --steps. [default: {DEFAULT_MINUTES:g}]")
-    ] = None,
-    lr: Annotated[float, typer.Option(help="Adam's highest learning rate.")] = 4e-3,
-    seed: Annotated[int, typer.Option(help="Of the weights and the sample.")] = 0,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the run; it must not hold one. [default: runs/1, runs/2, ...]")
+        Path | None, typer.Option(help="Folder for the run; it must not hold one. (default: runs/1, runs/2, ...)")
     ] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with the unfinished run in this folder.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Options that come with minirnn, as in tinyshakespeare.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Options from a TOML file, as a run's config.toml.")] = None,
+    **options: Any,
 ) -> None:
-    """Train a character language model by truncated back-propagation through time.
+    """Train a language model of a text by truncated back-propagation through time, or a model of a synthetic task.
 
-    The last tenth of the text is held out. Prints its bits per character beside those of n-gram models, and a sample.
+    The last tenth of a text is held out; its bits per character are printed beside those of n-gram models, and a
+    sample. Options on the command line go before those of --config, and these before those of --preset. Ctrl-C saves;
+    --resume goes on, to the same bits.
     """
-    from minirnn.cli.progress import TrainingDisplay
-    from minirnn.data import TextError, read_text, standard_library
-    from minirnn.train import DivergedError, LanguageModelConfig, reserve_run, save_run, train_language_model
+    from minirnn.train import CheckpointError, DivergedError, ProgressBar, TrainingInterrupted, resumed_experiment
+    from minirnn.train import train as run_training
+    from minirnn.train.execute import experiment_of
+    from minirnn.train.run import reserve_run
 
-    with one_line_errors():
-        if steps is None and minutes is None:
-            minutes = DEFAULT_MINUTES
-        config = LanguageModelConfig(
-            cell=cell,
-            hidden=hidden,
-            layers=layers,
-            batch=batch,
-            seq_length=seq_length,
-            steps=steps,
-            minutes=minutes,
-            lr=lr,
-            seed=seed,
-        )
-        corpus = read_text(text) if text is not None else standard_library()
-        folder = reserve_run(out if out is not None else _next_run())
-    with one_line_errors(TextError, DivergedError, OSError):
-        with TrainingDisplay() as display:
-            run = train_language_model(corpus, config, display)
-        save_run(run, folder)
-    _report(run, corpus, folder, seed)
+    given = {name: value for name, value in options.items() if value is not None}
+    with one_line_errors(ValueError, OSError, ImportError), one_line_warnings():
+        if resume is not None:
+            named = {"TEXT": text, "--out": out, "--preset": preset, "--config": config}
+            also = [name for name, value in named.items() if value is not None]
+            also += [f"--{name.replace('_', '-')}" for name in given]
+            if also:
+                raise ValueError(f"--resume goes on with a run as it is; leave out {', '.join(also)}")
+            folder, experiment = resume, resumed_experiment(resume)
+        else:
+            made = _config(text, preset, config, given)
+            folder = reserve_run(out if out is not None else _next_run())
+            experiment = experiment_of(made)
+    _describe(experiment)
+    try:
+        with one_line_errors(DivergedError, CheckpointError, OSError), one_line_warnings():
+            bar = ProgressBar(experiment.tokens_per_step)
+            run = run_training(experiment, folder, callbacks=[bar], resume=resume is not None)
+    except TrainingInterrupted as interrupted:
+        say(f"{interrupted}. Go on with: minirnn train --resume {folder}")
+        raise typer.Exit(130) from None
+    except KeyboardInterrupt:
+        say(f"stopped. Go on from the newest checkpoint, if there is one, with: minirnn train --resume {folder}")
+        raise typer.Exit(130) from None
+    _report(run, folder)
+
+
+def _config(text: Path | None, preset_name: str | None, file: Path | None, given: dict[str, Any]) -> "TrainConfig":
+    from minirnn.train import make_config, preset, read_config
+
+    named = {} if text is None else {"text": os.path.abspath(text)}
+    first = {} if preset_name is None else preset(preset_name)
+    return make_config(first, {} if file is None else read_config(file), {**given, **named})
 
 
 def _next_run() -> Path:
     return next(path for i in itertools.count(1) if not (path := Path("runs", str(i))).exists())
 
 
-def _report(run: "Run", corpus: "Corpus", folder: Path, seed: int) -> None:
+def _describe(experiment: "Experiment") -> None:
+    data, tokenizer = experiment.data, experiment.tokenizer
+    if tokenizer is None:
+        typer.echo(
+            f"task: {data['source']}\n      a loss of {data['baseline']:.4f} is had by one that {data['baseline_is']}"
+        )
+    else:
+        strangers = f", {data['unknown']} of them unknown" * bool(data["unknown"])
+        typer.echo(
+            f"text: {data['source']}: {data['characters']:,} characters\n"
+            f"      {data['training']:,} tokens for training, {tokenizer!r}; the last {data['held_out']:,} held out"
+            f"{strangers}"
+        )
+        yardsticks = "   ".join(f"{name} {bits:.3f}" for name, bits in data["yardsticks"].items())
+        typer.echo(f"held-out bits/char of n-gram models: {yardsticks}")
+    typer.echo(f"\n{experiment.model}\n")
+
+
+def _report(run: "Run", folder: Path) -> None:
+    import math
+
+    figures = run.figures
+    speed = f"after {figures['steps']:,} steps of {1000 * figures['seconds_per_step']:.1f} ms"
+    if run.tokenizer is None:
+        beaten = "below" if figures["held_out_loss"] < run.data["baseline"] else "not below"
+        typer.echo(
+            f"\nheld-out loss: {figures['held_out_loss']:.4f}, {speed}; {beaten} the {run.data['baseline']:.4f} "
+            f"of one that {run.data['baseline_is']}\n{run.data['metric']}: {figures['held_out_metric']:.1%}\n"
+            f"saved in {folder}"
+        )
+        return
+    bits = figures["held_out_bits_per_char"]
+    typer.echo(
+        f"\nheld-out bits/char: {bits:.3f} (perplexity of a token {figures['perplexity']:.2f}, "
+        f"{bits * math.log(2):.3f} nats/char), {speed}"
+    )
+    for name, other in run.data["yardsticks"].items():
+        typer.echo(f"  {'below' if bits < other else 'above'} the {name} model's {other:.3f}")
+    typer.echo(f"\na sample at temperature 0.7:\n{_sample(run)}\n")
+    typer.echo(f"saved in {folder}; continue a text with: minirnn sample {folder} --prime TEXT")
+
+
+def _sample(run: "Run") -> str:
     import numpy as np
 
     from minirnn.train import sample
 
-    figures = run.figures
-    bits = figures["held_out_bits_per_char"]
-    beaten = [name for name in ("uniform", "unigram", "bigram", "trigram") if bits < figures[f"{name}_bits_per_char"]]
-    typer.echo(
-        f"\nheld-out bits/char: {bits:.3f} (perplexity {2**bits:.2f}, {bits * math.log(2):.3f} nats), after "
-        f"{figures['steps']:,} steps of {1000 * figures['seconds_per_step']:.1f} ms"
-    )
-    for name in ("uniform", "unigram", "bigram", "trigram"):
-        typer.echo(
-            f"  {'below' if name in beaten else 'above'} the {name} model's {figures[f'{name}_bits_per_char']:.3f}"
-        )
-    prime = corpus.text[: corpus.text.find("\n") + 1][:80]
-    drawn = sample(run.model, run.vocabulary, prime, 300, temperature=0.7, rng=np.random.default_rng(seed))
-    typer.echo(f"\na sample at temperature 0.7:\n{prime}{''.join(drawn)}\n")
-    typer.echo(f"saved in {folder}; continue a text with: minirnn sample {folder} --prime TEXT")
+    prime, rng = run.data["first_line"], np.random.default_rng(run.config.seed)
+    assert run.tokenizer is not None
+    return prime + "".join(sample(run.model, run.tokenizer, prime, 300, temperature=0.7, rng=rng))

@@ -7,7 +7,7 @@ import numpy as onp
 from numpy.typing import DTypeLike
 
 from minirnn import tree
-from minirnn.engines import check_engine_name, check_lengths, scan
+from minirnn.engines import check_engine_name, check_lengths, check_positive, scan
 from minirnn.module import Array, Module
 
 __all__ = ["Cell", "Recurrent", "RecurrentLayer", "check_float", "check_positive"]
@@ -123,13 +123,6 @@ class RecurrentLayer(Module):
         return axes == 1
 
 
-def check_positive(name: str, **sizes: Any) -> None:
-    """ValueError unless every size is a positive integer."""
-    for what, size in sizes.items():
-        if not isinstance(size, (int, onp.integer)) or isinstance(size, bool) or size < 1:
-            raise ValueError(f"{name}: {what}={size!r} came, a positive integer was expected")
-
-
 def check_float(name: str, xs: Any, dtype: Any) -> None:
     """TypeError unless xs is an array of this float dtype."""
     if not hasattr(xs, "shape"):
@@ -154,13 +147,27 @@ def check_like(name: str, expected: Any, came: Any) -> None:
 
 
 class Recurrent(RecurrentLayer):
-    """One cell over time. Its state is the cell's own: (B, H), or a nesting of (B, ...) arrays."""
+    """One cell over time. Its state is the cell's own: (B, H), or a nesting of (B, ...) arrays.
 
-    def __init__(self, cell: Cell, *, reverse: bool = False, batch_first: bool = False, engine: str = "auto"):
+    checkpoint_every=k keeps every k-th state alone for the backward pass and recomputes the steps between; see scan.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        *,
+        reverse: bool = False,
+        batch_first: bool = False,
+        engine: str = "auto",
+        checkpoint_every: int | None = None,
+    ):
         if not isinstance(cell, Cell):
             raise TypeError(f"Recurrent: {type(cell).__name__} came, a Cell was expected")
         self.cell = cell
+        if checkpoint_every is not None:
+            check_positive("Recurrent", checkpoint_every=checkpoint_every)
         self.reverse, self.batch_first, self.engine = reverse, batch_first, check_engine_name(engine)
+        self.checkpoint_every = checkpoint_every
 
     @property
     def input_size(self) -> int | tuple[int, ...]:  # type: ignore[override]
@@ -170,9 +177,15 @@ class Recurrent(RecurrentLayer):
         return self.cell.initial_state(batch_size, dtype)
 
     def run(self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str) -> tuple[Any, State]:
-        chosen = self.engine if self.engine != "auto" else engine
-        steps = self.cell.inputs(xs, rng=rng)
-        final, outputs = scan(self.cell, state, steps, lengths=lengths, reverse=self.reverse, engine=chosen)
+        final, outputs = scan(
+            self.cell,
+            state,
+            self.cell.inputs(xs, rng=rng),
+            lengths=lengths,
+            reverse=self.reverse,
+            engine=self.engine if self.engine != "auto" else engine,
+            checkpoint_every=self.checkpoint_every,
+        )
         return outputs, final
 
     def extra_repr(self) -> str:

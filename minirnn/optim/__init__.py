@@ -11,7 +11,17 @@ from minirnn.optim.adamw import AdamW
 from minirnn.optim.clip import clip_by_global_norm, clip_by_value, global_norm
 from minirnn.optim.optimizer import Optimizer
 from minirnn.optim.rmsprop import RMSprop
-from minirnn.optim.schedules import Schedule, constant, cosine
+from minirnn.optim.schedules import (
+    ReduceOnPlateau,
+    Schedule,
+    constant,
+    cosine,
+    exponential,
+    linear,
+    one_cycle,
+    step_decay,
+    warmed_up,
+)
 from minirnn.optim.sgd import SGD
 
 __all__ = [
@@ -26,5 +36,11 @@ __all__ = [
     "global_norm",
     "Schedule",
     "constant",
+    "linear",
     "cosine",
+    "step_decay",
+    "exponential",
+    "one_cycle",
+    "warmed_up",
+    "ReduceOnPlateau",
 ]

@@ -1,44 +1,64 @@
-"""Held-out loss of a language model, every token scored once with the text before it behind it."""
+"""The score of a language model on a text, every token scored once with the text before it behind it."""
+
+from typing import NamedTuple
 
 import numpy as np
 
 from minirnn.losses import cross_entropy
 from minirnn.module import Array, Module
 
-__all__ = ["held_out_nats"]
+__all__ = ["Score", "held_out_nats", "score"]
 
 CONTEXT = 64  # steps that a stream runs before it is scored
 _IGNORED = -1
 
 
+class Score(NamedTuple):
+    """nats: mean -log p(token | tokens before); divide by log 2 for bits. accuracy: the share of tokens that were the
+    likeliest. tokens: how many were scored."""
+
+    nats: float
+    accuracy: float
+    tokens: int
+
+
 def held_out_nats(model: Module, tokens: Array, start: int, *, streams: int = 64, seq_length: int = 128) -> float:
-    """Mean -log p(token | tokens before), in nats, over tokens[start:].
+    """`score(...).nats`."""
+    return score(model, tokens, start, streams=streams, seq_length=seq_length).nats
+
+
+def score(model: Module, tokens: Array, start: int, *, streams: int = 64, seq_length: int = 128) -> Score:
+    """How well the model predicts tokens[start:], (N,) integers, each from all before it.
 
     model(inputs (T, B), state) -> (logits (T, B, V), state). The part is scored as `streams` parallel streams; each is
-    led in by up to CONTEXT tokens before it, so that cutting it costs next to nothing. Divide by log 2 for bits.
+    led in by up to CONTEXT tokens before it, so that cutting it costs next to nothing. The first token of all, before
+    which there is none, is not scored.
 
     ValueError: nothing to score.
     """
     start, count = max(start, 1), len(tokens) - max(start, 1)
     if count < 1:
-        raise ValueError(f"held_out_nats: {len(tokens)} tokens with start={start} leave nothing to score")
+        raise ValueError(f"score: {len(tokens)} tokens with start={start} leave nothing to score")
     early = min(CONTEXT + 1, len(tokens))  # what has less than CONTEXT before it is one stream from the beginning
-    total = _summed(model, tokens[:early], start, 1, seq_length) if start < early else 0.0
+    total, right = _summed(model, tokens[:early], start, 1, seq_length) if start < early else (0.0, 0)
     if early < len(tokens):
-        total += _summed(model, tokens, max(start, early), streams, seq_length)
-    return total / count
+        more, more_right = _summed(model, tokens, max(start, early), streams, seq_length)
+        total, right = total + more, right + more_right
+    return Score(total / count, right / count, count)
 
 
-def _summed(model: Module, tokens: Array, start: int, streams: int, seq_length: int) -> float:
+def _summed(model: Module, tokens: Array, start: int, streams: int, seq_length: int) -> tuple[float, int]:
+    """The sum of -log p, and how many tokens were the likeliest."""
     length = -(-(len(tokens) - start) // streams)
     first = np.arange(start, len(tokens), length)  # stream b scores the targets from first[b] to first[b + 1]
     places = first + np.arange(-min(CONTEXT, start - 1), length)[:, None]
     scored = (places >= first) & (places < len(tokens))
     places = np.minimum(places, len(tokens) - 1)
     inputs, targets = tokens[places - 1], np.where(scored, tokens[places], _IGNORED)
-    total, state = 0.0, None
+    total, right, state = 0.0, 0, None
     for t in range(0, len(places), seq_length):
         chunk = slice(t, t + seq_length)
         logits, state = model(inputs[chunk], state)  # type: ignore[operator]
         total += float(cross_entropy(logits, targets[chunk], ignore_index=_IGNORED, reduction="sum"))
-    return total
+        right += int(np.sum(np.argmax(logits, axis=-1) == targets[chunk]))
+    return total, right

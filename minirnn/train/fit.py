@@ -1,35 +1,25 @@
-"""fit: the training loop. Gradient, clip, update, with a recurrent state carried from chunk to chunk."""
+"""fit: the training loop. Gradient, clip, update, with a recurrent state carried from chunk to chunk; and saved."""
 
-import time
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
 
 import numpy as np
 
 from minirnn.module import Module
-from minirnn.optim import Optimizer, clip_by_global_norm
-from minirnn.transform import value_and_grad
+from minirnn.optim import Optimizer, Schedule
+from minirnn.train.average import WeightAverage
+from minirnn.train.budget import Budget
+from minirnn.train.callbacks import Callback, Function, Progress
+from minirnn.train.checkpoint import CheckpointError
+from minirnn.train.checkpoints import Checkpoints
+from minirnn.train.interrupts import InterruptWatch, TrainingInterrupted
+from minirnn.train.nonfinite import DivergedError
+from minirnn.train.resuming import restore, training_state
+from minirnn.train.training import Training, Validation
 
-__all__ = ["DivergedError", "Progress", "fit"]
-
-WARM_UP_STEPS = 10  # not timed: caches fill, kernels are made
-TIMED_STEPS = 20  # from these the number of steps that fit into `minutes` is worked out
-
-
-class DivergedError(ValueError):
-    """The loss is no longer finite."""
-
-
-class Progress(NamedTuple):
-    """After a step: how many are done, of how many (None: not known yet), the loss, the gradient's norm before
-    clipping, the learning rate, and the seconds since the start."""
-
-    step: int
-    steps: int | None
-    loss: float
-    grad_norm: float
-    lr: float
-    seconds: float
+__all__ = ["fit"]
 
 
 def fit(
@@ -39,68 +29,189 @@ def fit(
     optimizer: Optimizer,
     *,
     steps: int | None = None,
+    epochs: int | None = None,
     minutes: float | None = None,
+    carry: bool = True,
+    accumulate: int = 1,
     clip_norm: float | None = None,
-    schedule: Callable[[int], Callable[[int], float]] | None = None,
+    clip_value: float | None = None,
+    schedule: Callable[[int], Schedule] | None = None,
+    validate: Validation | None = None,
+    val_every: int | None = None,
+    average: WeightAverage | None = None,
+    on_nonfinite: str = "stop",
+    callbacks: Sequence[Callback | Callable[[Progress], Any]] = (),
+    checkpoints: Checkpoints | None = None,
+    resume: bool = False,
+    extra: Mapping[str, Any] | None = None,
     rng: np.random.Generator | None = None,
-    on_step: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:
-    """Train the model in place: one update a batch, until the batches, the steps or the minutes are over.
+    """Train the model in place, until the steps, the epochs, the minutes or the batches are over; the last progress.
 
     loss(model, batch, state, rng) -> (scalar, state) is differentiated with respect to the model. The state that it
     returns comes in with the next batch as plain arrays, so that the gradient ends where a batch begins (truncated
-    BPTT); None comes in where a batch says `starts`, and with the first. rng, where given, makes the noise.
+    BPTT); None comes in with the first, where a batch says `starts`, and always with carry=False. rng makes the noise.
 
-    minutes: after a warm-up the time of a step is measured once, and sets the number of steps from then on. schedule:
-    steps -> (step -> lr), made once the number of steps is known. clip_norm: the largest global norm of a gradient.
+    batches: what can be iterated again is, as often as needed with steps or minutes, `epochs` times with those, once
+    with none of the three. Where it has `state_dict` and `load_state_dict`, as what minirnn.data makes, a resumed
+    training finds its place by them; anything else is run through from its beginning, and has to give the same again.
+    minutes: after a warm-up the time of a step is measured once, and sets the number of steps from then on.
 
-    Returns the last progress. DivergedError: a loss that is nan or infinite, before any update is made from it.
-    ValueError: a gradient that is not finite, named by the optimiser; no batches, or both or neither of steps and
-    minutes, where `batches` does not end by itself.
+    accumulate: batches a step; the gradient is the mean of theirs. clip_value: the largest entry of a gradient;
+    clip_norm: the largest global norm of what is left. schedule: steps -> (step -> lr), made once the number of steps
+    is known, `lambda steps: cosine(1e-3, steps)`.
+    validate: model -> a number, or a dict of them of which the first decides (the lower, the better), every val_every
+    steps, or ten times, and after the last step where their number is known. average: validated in place of the model.
+    on_nonfinite: what to do about a loss or gradient that is nan or infinite. "stop" raises DivergedError before the
+    update, naming the first such value; "skip" passes over the update, starts from no state, and counts.
+
+    callbacks: Callback objects, or functions of the progress. checkpoints: where to save, how often; resume: go on from
+    the newest intact one, if there is one. `extra` (numbers, strings, arrays) is saved with it. N steps in one go, and
+    in pieces interrupted anywhere, give the same bits, on the same engine, threads and libraries.
+
+    Ctrl-C ends the step, saves, and raises TrainingInterrupted; a second one raises KeyboardInterrupt at once.
+    ValueError: options that contradict each other; no batches. CheckpointError: a checkpoint of something else.
+    FolderInUseError: another training writes there. OSError: a checkpoint cannot be written; older ones are intact.
     """
-    if steps is not None and minutes is not None:
-        raise ValueError("fit: steps and minutes came; give one of them")
-    for name, limit in {"steps": steps, "minutes": minutes}.items():
-        if limit is not None and not limit > 0:
-            raise ValueError(f"fit: {name}={limit} came, a positive number was expected")
-    if minutes is None and schedule is not None and steps is None:
-        raise ValueError("fit: a schedule needs steps or minutes")
-    gradient = value_and_grad(loss, has_aux=True)
-    state, start, progress = None, time.perf_counter(), None
-    timed_from = start
-    for done, batch in enumerate(batches):
-        if steps is not None and done >= steps:
-            break
-        if minutes is not None and steps is None:
-            if done == WARM_UP_STEPS:
-                timed_from = time.perf_counter()
-            steps = _steps_within(minutes, done, start, timed_from)
-        if schedule is not None and steps is not None:
-            optimizer.lr = schedule(steps)
-            schedule = None
-        if getattr(batch, "starts", False):
-            state = None
-        (value, state), grads = gradient(model, batch, state, rng)
-        if not np.isfinite(value):
-            raise DivergedError(
-                f"the loss is {float(value)} at step {done + 1}; the model is as it was before that step. A smaller "
-                "learning rate, or a smaller clip_norm, is what usually helps"
-            )
-        grads, norm = clip_by_global_norm(grads, np.inf if clip_norm is None else clip_norm)
-        lr = optimizer.lr
-        optimizer.step(grads)
-        progress = Progress(done + 1, steps, float(value), norm, lr, time.perf_counter() - start)
-        on_step(progress)
-    if progress is None:
+    _check_lengths(steps=steps, epochs=epochs, minutes=minutes)
+    _check_positive(int, steps=steps, epochs=epochs, accumulate=accumulate, val_every=val_every)
+    _check_positive(float, minutes=minutes, clip_norm=clip_norm, clip_value=clip_value)
+    if on_nonfinite not in ("stop", "skip"):
+        raise ValueError(f'fit: on_nonfinite={on_nonfinite!r} came, "stop" or "skip" was expected')
+    if resume and checkpoints is None:
+        raise ValueError("fit: resume=True came without checkpoints, from which to go on")
+    if steps is None and minutes is None:
+        epochs = epochs or 1
+        steps = _steps_of(batches, epochs, accumulate)
+    if schedule is not None and steps is None and minutes is None:
+        raise ValueError("fit: a schedule needs steps or minutes, or batches whose number is known (len)")
+    training = Training(
+        model,
+        loss,
+        batches,
+        optimizer,
+        Budget(steps, minutes),
+        epochs=epochs,
+        carry=carry,
+        accumulate=accumulate,
+        clip_norm=clip_norm,
+        clip_value=clip_value,
+        schedule=schedule,
+        validate=validate,
+        val_every=val_every,
+        average=average,
+        skip_nonfinite=on_nonfinite == "skip",
+        rng=rng,
+    )
+    listeners = [c if isinstance(c, Callback) else Function(c) for c in callbacks]
+    with ExitStack() as stack:
+        if checkpoints is not None:
+            stack.enter_context(checkpoints.lock())
+            if resume:
+                _take_up(training, listeners, checkpoints)
+        watch = stack.enter_context(InterruptWatch())
+        for listener in listeners:
+            listener.on_start(training)
+        stack.push(_Ending(training, listeners))
+        _run(training, listeners, checkpoints, extra or {}, watch)
+    if training.progress is None:
         raise ValueError("fit: no batches came")
-    return progress
+    return training.progress
 
 
-def _steps_within(minutes: float, done: int, start: float, timed_from: float) -> int | None:
-    """How many steps fit into the minutes, once that can be told; None before."""
-    now, timed = time.perf_counter(), done - WARM_UP_STEPS
-    spent = now - start
-    if timed < TIMED_STEPS and spent < 0.25 * 60 * minutes:
+def _run(
+    training: Training,
+    listeners: list[Callback],
+    checkpoints: Checkpoints | None,
+    extra: Mapping[str, Any],
+    watch: InterruptWatch,
+) -> None:
+    saved = training.step_number if training.progress is not None else None
+    while not training.over:
+        best = training.best
+        try:
+            progress = training.step()
+        except DivergedError as error:
+            raise DivergedError(f"{error}{_where_saved(checkpoints)}") from None
+        if progress is None:
+            break
+        for listener in listeners:
+            listener.on_step(training, progress)
+        if checkpoints is not None:
+            kinds = ["best"] * (checkpoints.best and training.best != best)
+            due = checkpoints.every is not None and progress.step % checkpoints.every == 0
+            if due or training.over or watch.came:
+                kinds.append("step")
+                saved = progress.step
+            _save(training, listeners, checkpoints, extra, kinds)
+        if watch.came and not training.over:
+            raise TrainingInterrupted(f"interrupted after step {progress.step}{_where_saved(checkpoints)}")
+    if checkpoints is not None and training.progress is not None and saved != training.step_number:
+        _save(training, listeners, checkpoints, extra, ["step"])
+
+
+def _save(
+    training: Training,
+    listeners: list[Callback],
+    checkpoints: Checkpoints,
+    extra: Mapping[str, Any],
+    kinds: list[str],
+) -> None:
+    if kinds:
+        for listener in listeners:
+            listener.on_save(training)
+        state = training_state(training, listeners, extra)
+        for kind in kinds:
+            checkpoints.save(training.step_number, state, kind)
+
+
+def _take_up(training: Training, listeners: list[Callback], checkpoints: Checkpoints) -> None:
+    found = checkpoints.latest()
+    if found is not None:
+        try:
+            restore(training, listeners, found.state)
+        except CheckpointError as error:
+            raise CheckpointError(f"{found.path}: {error}") from error
+
+
+class _Ending:
+    """Tells every callback of the end, and of the error that brought it."""
+
+    def __init__(self, training: Training, listeners: list[Callback]):
+        self.training, self.listeners = training, listeners
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        with ExitStack() as stack:
+            for listener in reversed(self.listeners):
+                stack.callback(listener.on_end, self.training, error)
+
+
+def _where_saved(checkpoints: Checkpoints | None) -> str:
+    """Where to go on from, as the end of a message."""
+    paths = checkpoints.paths() if checkpoints is not None else []
+    return f". The newest checkpoint is {paths[0]}" if paths else ""
+
+
+def _steps_of(batches: Iterable[Any], epochs: int, accumulate: int) -> int | None:
+    try:
+        return epochs * math.ceil(len(batches) / accumulate) or None  # type: ignore[arg-type]
+    except TypeError:
         return None
-    per_step = (now - timed_from) / timed if timed > 0 else spent / max(done, 1)
-    return max(done + int((60 * minutes - spent) / max(per_step, 1e-9)), done, 1)
+
+
+def _check_lengths(**lengths: float | None) -> None:
+    given = [f"{name}={value}" for name, value in lengths.items() if value is not None]
+    if len(given) > 1:
+        raise ValueError(f"fit: {' and '.join(given)} came; give one of them")
+
+
+def _check_positive(kind: type, **options: float | None) -> None:
+    words = "a positive integer" if kind is int else "a positive number"
+    for name, value in options.items():
+        if value is None:
+            continue
+        fits = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
+        if not fits or not value > 0 or (name == "minutes" and not math.isfinite(value)):
+            raise ValueError(f"fit: {name}={value!r} came, {words} was expected")

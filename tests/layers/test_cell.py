@@ -27,6 +27,16 @@ def lstm_cell(p, s, x):
 @minirnn.cell(
     w=("memory", "input"),
     v=("hidden", "memory"),
+    options_={"rate": 0.5, "memory": "2*hidden", "steps": 1, "linear": False, "kind": ("tanh", "relu")},
+)
+def optional_cell(p, h, x):
+    h = (1 - p.rate) * h + p.rate * (x @ p.w.T) @ p.v.T
+    return h, h
+
+
+@minirnn.cell(
+    w=("memory", "input"),
+    v=("hidden", "memory"),
     state_={"m": ("memory",), "a": ("hidden", 2)},
     init_={"w": init.ones, "v": init.orthogonal},
 )
@@ -67,6 +77,17 @@ def test_state_shapes_further_sizes_and_initialisers(rng):
     assert (final.a == 6).all()
 
 
+def test_options_have_defaults_and_are_attributes(rng):
+    cell = optional_cell(3, 4, rng=rng)
+    assert (cell.rate, cell.memory, cell.steps, cell.linear, cell.kind) == (0.5, 8, 1, False, "tanh")
+    cell = optional_cell(3, 4, rng=rng, rate=onp.float64(0.25), memory=5, kind="relu", linear=True)
+    assert repr(cell).startswith("optional_cell(3, 4, memory=5, rate=0.25, steps=1, linear=True, kind=relu)")
+    assert cell.w.shape == (5, 3)
+    outputs, _ = Recurrent(cell)(onp.ones((2, 1, 3), onp.float32))
+    assert outputs.dtype == onp.float32
+    assert repr(pickle.loads(pickle.dumps(cell))) == repr(cell)
+
+
 def test_the_same_rng_gives_the_same_cell():
     first, second = (tanh_cell(2, 3, rng=onp.random.default_rng(7)) for _ in range(2))
     assert all(np.array_equal(first.parameters()[name], p) for name, p in second.parameters().items())
@@ -100,6 +121,19 @@ def test_cells_and_their_states_copy_and_pickle(make):
         (lambda: tanh_cell(2, 3, memory=4), TypeError, "further sizes memory came, none expected"),
         (lambda: memory_cell(2, 3), TypeError, "none came, memory expected"),
         (lambda: memory_cell(2, 3, memory=0), ValueError, "memory=0"),
+        (lambda: minirnn.cell(options_={"step": 1}), ValueError, "the name step is taken"),
+        (lambda: minirnn.cell(w=("hidden",), options_={"w": 1}), ValueError, "the name w is taken"),
+        (lambda: minirnn.cell(options_={"w": [1]}), TypeError, "a number, a flag or a tuple of strings"),
+        (lambda: minirnn.cell(options_={"w": (1, 2)}), TypeError, "a tuple of strings"),
+        (lambda: minirnn.cell(w=("n",), options_={"n": "m"}), ValueError, "in terms of input or hidden"),
+        (lambda: optional_cell(2, 3, rat=1), TypeError, "rat came, memory expected .*; its options are rate, memory"),
+        (lambda: optional_cell(2, 3, rate="1"), TypeError, "rate='1' came, float"),
+        (lambda: optional_cell(2, 3, rate=True), TypeError, "rate=True came, float"),
+        (lambda: optional_cell(2, 3, rate=float("inf")), ValueError, "rate=inf came, a finite number"),
+        (lambda: optional_cell(2, 3, steps=1.0), TypeError, "steps=1.0 came, int"),
+        (lambda: optional_cell(2, 3, linear=1), TypeError, "linear=1 came, bool"),
+        (lambda: optional_cell(2, 3, kind="selu"), ValueError, "kind='selu' came, one of tanh, relu"),
+        (lambda: optional_cell(2, 3, memory="3*hidden"), ValueError, "memory='3[*]hidden' came, a positive integer"),
     ],
 )
 def test_a_wrong_declaration_says_what_was_expected(declare, error, says):

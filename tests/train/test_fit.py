@@ -1,115 +1,280 @@
-from typing import NamedTuple
-
 import autograd.numpy as anp
 import numpy as np
 import pytest
+from points import Batch, Point, squares
 
 import minirnn
-from minirnn import Module, Parameter
-from minirnn.optim import SGD
-from minirnn.train import DivergedError, fit
+from minirnn import Parameter
+from minirnn.optim import SGD, ReduceOnPlateau, linear
+from minirnn.train import EMA, NTASGD, Callback, Checkpoints, DivergedError, EarlyStopping, Training, fit
 
 
-class Point(Module):
-    def __init__(self, value):
-        self.x = Parameter([float(value)])
+def train(batches, lr=0.25, loss=squares, start=0.0, **options):
+    """The trained point, and the progress of each step."""
+    model, seen = Point(start), []
+    callbacks = [seen.append, *options.pop("callbacks", ())]
+    last = fit(model, loss, batches, SGD(model, lr=lr), callbacks=callbacks, **options)
+    assert last == seen[-1]
+    return model, seen
 
 
-class Batch(NamedTuple):
-    target: float
-    starts: bool = False
-
-
-def squares(model, batch, state, rng):
-    """The squared distance to the batch's target; the state counts the batches since the last start."""
-    return anp.sum((model.x - batch.target) ** 2), 1 if state is None else state + 1
-
-
+# ---------------------------------------------------------------- steps
 def test_every_batch_is_one_update():
-    model, seen = Point(0), []
-    last = fit(model, squares, [Batch(1.0)] * 3, SGD(model, lr=0.25), on_step=seen.append)
+    model, seen = train([Batch(1.0)] * 3)
     assert np.allclose(model.x, 1 - 0.5**3)
     assert [p.step for p in seen] == [1, 2, 3]
     assert [p.loss for p in seen] == [1, 0.25, 0.0625]
     assert seen[0].grad_norm == 2
-    assert last == seen[-1]
 
 
-def test_the_state_is_carried_as_plain_arrays_and_cut_where_a_batch_starts():
-    model, states = Point(0), []
+@pytest.mark.parametrize(("carry", "expected"), [(True, [None, 2.0, None]), (False, [None] * 3)])
+def test_the_state_is_carried_as_plain_arrays_and_cut_where_a_batch_starts(carry, expected):
+    states = []
 
     def loss(model, batch, state, rng):
         states.append(state)
         return anp.sum(model.x**2), model.x * 2
 
-    fit(model, loss, [Batch(0, True), Batch(0), Batch(0, True)], SGD(model, lr=0.1))
-    assert states[0] is states[2] is None
-    assert type(states[1]) is np.ndarray
+    train([Batch(0, True), Batch(0), Batch(0, True)], loss=loss, start=1.0, carry=carry)
+    assert [None if state is None else float(state[0]) for state in states] == expected
+    assert all(state is None or type(state) is np.ndarray for state in states)
 
 
 def test_steps_end_it_and_a_schedule_sees_their_number():
-    model, seen = Point(0), []
-    fit(
-        model,
-        squares,
-        [Batch(1.0)] * 9,
-        SGD(model, lr=9.0),
-        steps=4,
-        schedule=lambda steps: lambda step: 0.1 * (steps - step),
-        on_step=seen.append,
-    )
+    _, seen = train([Batch(1.0)] * 3, lr=9.0, steps=4, schedule=lambda steps: linear(0.4, steps))
     assert np.allclose([p.lr for p in seen], [0.4, 0.3, 0.2, 0.1])
-    assert all(p.steps == 4 for p in seen)
+    assert [(p.steps, p.epoch) for p in seen] == [(4, 0)] * 3 + [(4, 1)]
+
+
+def test_epochs_are_passes_over_the_batches():
+    _, seen = train([Batch(1.0), Batch(2.0)], epochs=3)
+    assert [(p.step, p.steps, p.epoch) for p in seen] == [
+        (1, 6, 0), (2, 6, 0), (3, 6, 1), (4, 6, 1), (5, 6, 2), (6, 6, 2)]  # fmt: skip
+
+
+def test_an_iterator_has_one_pass():
+    assert len(train(iter([Batch(1.0)] * 3), steps=9)[1]) == 3
 
 
 def test_minutes_fix_the_number_of_steps_once():
-    model, seen = Point(0), []
-    fit(model, squares, iter(lambda: Batch(1.0), None), SGD(model, lr=0.1), minutes=0.004, on_step=seen.append)
+    _, seen = train(iter(lambda: Batch(1.0), None), minutes=0.004)
     numbers = {p.steps for p in seen}
     assert len(numbers - {None}) == 1
     assert seen[-1].step == seen[-1].steps
 
 
-def test_clip_norm_bounds_the_update():
-    model, seen = Point(0), []
-    fit(model, squares, [Batch(100.0)], SGD(model, lr=1.0), clip_norm=0.5, on_step=seen.append)
-    assert np.allclose(model.x, 0.5)
-    assert seen[0].grad_norm == 200
-
-
-def test_a_loss_that_is_not_finite_stops_before_the_update():
-    model = Point(3)
-    with pytest.raises(DivergedError, match="nan at step 2"):
-        fit(model, squares, [Batch(3.0), Batch(np.nan)], SGD(model, lr=0.1))
-    assert model.x == [3]
+def test_accumulated_batches_give_their_mean_gradient():
+    batches = [Batch(float(target)) for target in (1, 2, 3, 4, 5)]
+    model, seen = train(batches, accumulate=2)
+    x = 0.0
+    for targets in ((1, 2), (3, 4), (5,)):
+        x -= 0.25 * np.mean([2 * (x - target) for target in targets])
+    assert np.allclose(model.x, x)
+    assert [p.steps for p in seen] == [3] * 3
+    assert seen[0].loss == 2.5
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        ({"steps": 2, "minutes": 1.0}, "give one of them"),
-        ({"steps": 0}, "steps=0"),
-        ({"minutes": float("nan")}, "minutes=nan"),
-        ({"schedule": lambda steps: lambda step: 0.1}, "a schedule needs"),
-        ({}, "no batches"),
-    ],
+    ("options", "moved"),
+    [({"clip_norm": 0.5}, 0.5), ({"clip_value": 0.25}, 0.25), ({"clip_value": 3.0, "clip_norm": 2.0}, 2.0)],
 )
-def test_bad_options_are_errors(options, says):
-    model = Point(0)
-    with pytest.raises(ValueError, match=says):
-        fit(model, squares, [], SGD(model, lr=0.1), **options)
+def test_clipping_bounds_the_update_and_the_norm_before_it_is_told(options, moved):
+    model, seen = train([Batch(100.0)], lr=1.0, **options)
+    assert np.allclose(model.x, moved)
+    assert seen[0].grad_norm == 200
 
 
 def test_noise_comes_from_the_rng(rng):
     model = minirnn.Sequential(minirnn.Linear(2, 2, rng=rng), minirnn.Dropout(0.5))
-    losses = [[], []]
-    for seed in (0, 1):
-        fit(
+    losses = []
+    for seed in (0, 0, 1):
+        last = fit(
             model,
             lambda model, batch, state, rng: (anp.sum(model(np.ones((4, 2), np.float32), rng=rng) ** 2), None),
             [Batch(0)] * 2,
             SGD(model, lr=0.0),
             rng=np.random.default_rng(seed),
-            on_step=lambda p, seed=seed: losses[seed].append(p.loss),
         )
-    assert losses[0] != losses[1]
+        losses.append(last.loss)
+    assert losses[0] == losses[1] != losses[2]
+
+
+# ---------------------------------------------------------------- what is not finite
+class Layered(minirnn.Module):
+    def __init__(self):
+        self.inner = minirnn.Function(lambda x: anp.sqrt(x))
+        self.outer = minirnn.Function(lambda x: x * 2)
+        self.w = Parameter([1.0])
+
+
+def layered_loss(model, batch, state, rng):
+    return anp.sum(model.outer(model.inner(model.w * batch.target))), None
+
+
+@pytest.mark.parametrize(
+    ("targets", "says"),
+    [
+        ([1.0, -1.0], r"at step 2, the loss is nan; the first value not finite is the output of inner \(Function\)"),
+        ([1.0, 0.0], r"at step 2, .* the gradient of w \(1 of 1 entries, first (inf|nan) at \[0\]\)"),
+        ([np.array(np.inf, np.float32)], "at step 1, .* the batch's target"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_the_first_value_that_is_not_finite_is_named_before_any_update(targets, says):
+    model, before = Layered(), {}
+    optimizer = SGD(model, lr=0.1)
+    remember = lambda progress: before.update(x=model.w.copy())
+    with pytest.raises(DivergedError, match=says):
+        fit(model, layered_loss, [Batch(target) for target in targets], optimizer, callbacks=[remember])
+    assert model.w == before.get("x", 1.0)
+    assert optimizer.steps == len(targets) - 1
+    assert "__call__" not in vars(Layered)
+
+
+def test_a_parameter_that_is_not_finite_is_named():
+    with pytest.raises(DivergedError, match=r"the parameter x \(1 of 1 entries"):
+        train([Batch(1.0)], start=np.nan)
+
+
+def test_skipping_passes_over_the_update_and_counts():
+    batches = [Batch(1.0), Batch(np.nan), Batch(1.0)]
+    model, seen = train(batches, on_nonfinite="skip")
+    assert np.allclose(model.x, 0.75)
+    assert [p.skipped for p in seen] == [0, 1, 1]
+    assert np.isnan(seen[1].loss)
+
+
+def test_endless_skipping_is_an_error():
+    with pytest.raises(DivergedError, match="at step 51"):
+        train([Batch(np.nan)] * 99, on_nonfinite="skip")
+
+
+def test_the_last_good_checkpoint_is_kept_and_named(tmp_path):
+    with pytest.raises(DivergedError, match=r"The newest checkpoint is .*step-000000002\.safetensors"):
+        train([Batch(1.0)] * 3 + [Batch(np.nan)], checkpoints=Checkpoints(tmp_path, every=2))
+    assert Checkpoints(tmp_path).latest().step == 2
+
+
+# ---------------------------------------------------------------- validation and what follows from it
+def test_validation_comes_at_its_steps_and_after_the_last():
+    _, seen = train([Batch(1.0)] * 7, validate=lambda model: {"distance": 1 - model.x[0], "two": 2}, val_every=3)
+    assert [p.step for p in seen if p.validation] == [3, 6, 7]
+    assert seen[2].validation == {"distance": 0.125, "two": 2}
+
+
+def test_without_val_every_there_are_ten_validations():
+    _, seen = train([Batch(1.0)] * 40, validate=lambda model: 1.0)
+    assert [p.step for p in seen if p.validation] == list(range(4, 41, 4))
+    assert seen[3].validation == {"val_loss": 1.0}
+
+
+def test_early_stopping_waits_for_its_patience():
+    metrics = iter([3, 2, 2, 2.5, 1, 1, 1, 0])
+    _, seen = train([Batch(1.0)] * 9, validate=lambda model: next(metrics), val_every=1, callbacks=[EarlyStopping(2)])
+    assert len(seen) == 4
+
+
+def test_a_plateau_lowers_the_learning_rate():
+    _, seen = train(
+        [Batch(1.0)] * 4,
+        validate=lambda model: 1.0,
+        val_every=1,
+        schedule=lambda steps: ReduceOnPlateau(0.5, factor=0.5, patience=0),
+    )
+    assert [p.lr for p in seen] == [0.5, 0.5, 0.25, 0.125]
+
+
+def test_the_moving_average_is_what_is_validated():
+    average = EMA(0.5)
+    model, seen = train([Batch(1.0)] * 3, average=average, validate=lambda model: model.x[0], val_every=1)
+    weights, expected = [0.5, 0.75, 0.875], 0.5
+    for t, w in enumerate(weights[1:], 1):
+        d = min(0.5, (1 + t) / (10 + t))
+        expected = d * expected + (1 - d) * w
+    assert np.isclose(seen[-1].validation["val_loss"], expected)
+    assert model.x == 0.875
+    average.copy_to(model)
+    assert np.isclose(model.x, expected)
+
+
+def test_ntasgd_averages_from_the_first_validation_worse_than_the_best_but_the_last_few():
+    metrics = iter([5, 3, 4, 3.5, 3.6, 3, 3, 3])
+    average = NTASGD(nonmono=2)
+    train([Batch(1.0)] * 8, average=average, validate=lambda model: next(metrics), val_every=1)
+    assert average.count == 3  # triggered by 3.6 > 3 at the fifth
+    assert np.isclose(average.weights["x"], np.mean([1 - 0.5**k for k in (6, 7, 8)]))
+
+
+def test_the_best_checkpoint_is_kept_beside_the_newest(tmp_path):
+    metrics = iter([3, 1, 2, 4])
+    checkpoints = Checkpoints(tmp_path, every=1, keep=1)
+    train([Batch(1.0)] * 4, validate=lambda model: next(metrics), val_every=1, checkpoints=checkpoints)
+    assert [path.name for path in checkpoints.paths()] == ["step-000000004.safetensors", "best-000000002.safetensors"]
+    assert checkpoints.best_one().state["best"] == {"metric": 1, "step": 2}
+
+
+# ---------------------------------------------------------------- callbacks
+def test_every_callback_hears_of_every_event_also_when_one_stops_it_or_an_error_comes():
+    class Told(Callback):
+        def __init__(self):
+            self.events = []
+
+        def on_start(self, training):
+            assert isinstance(training, Training)
+            self.events.append("start")
+
+        def on_step(self, training, progress):
+            self.events.append(progress.step)
+
+        def on_end(self, training, error):
+            self.events.append(type(error).__name__)
+
+    class Stopping(Callback):
+        def on_step(self, training, progress):
+            training.stop("enough")
+
+    first, last = Told(), Told()
+    train([Batch(1.0)] * 3, callbacks=[first, Stopping(), last])
+    assert first.events == last.events == ["start", 1, "NoneType"]
+    first.events.clear()
+    with pytest.raises(DivergedError):
+        train([Batch(np.nan)], callbacks=[first])
+    assert first.events == ["start", "DivergedError"]
+
+
+# ---------------------------------------------------------------- options
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"steps": 2, "minutes": 1.0}, "steps=2 and minutes=1.0 came; give one of them"),
+        ({"steps": 0}, "steps=0"),
+        ({"steps": 2.5}, "steps=2.5"),
+        ({"minutes": float("nan")}, "minutes=nan"),
+        ({"accumulate": 0}, "accumulate=0"),
+        ({"clip_norm": -1.0}, "clip_norm=-1.0"),
+        ({"on_nonfinite": "hope"}, "on_nonfinite='hope'"),
+        ({"resume": True}, "without checkpoints"),
+        ({"schedule": lambda steps: lambda step: 0.1}, "a schedule needs"),
+        ({}, "no batches"),
+    ],
+)
+def test_bad_options_are_errors(options, says):
+    model = Point()
+    with pytest.raises(ValueError, match=says):
+        fit(model, squares, iter([]), SGD(model, lr=0.1), **options)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: EMA(1.0), "decay=1.0"),
+        (lambda: NTASGD(0), "nonmono=0"),
+        (lambda: EarlyStopping(0), "patience=0"),
+        (lambda: EarlyStopping(min_delta=-1.0), "min_delta=-1.0"),
+        (lambda: Checkpoints("x", every=0), "every=0"),
+        (lambda: Checkpoints("x", keep=0), "keep=0"),
+    ],
+)
+def test_parts_refuse_options_out_of_range(make, says):
+    with pytest.raises(ValueError, match=says):
+        make()

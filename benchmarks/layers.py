@@ -1,0 +1,120 @@
+"""RNN, LSTM and GRU: minirnn's engines and tiers, PyTorch, JAX and autograd, in one run, taken in turn.
+
+python -m benchmarks --only layers
+"""
+
+import itertools
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+from rich.table import Table
+
+import minirnn
+from benchmarks.peers import Call, Problem, autograd_loop, jax_scan, torch_layer
+from benchmarks.timing import interleaved
+from minirnn.kernels.tier import tier
+
+__all__ = ["SIZES", "measure", "plot", "table"]
+
+SIZES = [(1, 25, 29, 100), (16, 50, 64, 128), (32, 100, 128, 256), (64, 100, 256, 512)]
+SLOW_LOOPS_UP_TO = 16 * 50 * 128  # B T H: beyond, a traced Python loop takes seconds
+THREADS = 2
+OURS = ["minirnn", "minirnn, NumPy tier", "minirnn, python engine"]
+PEERS = ["torch", "jax", "autograd"]
+
+
+def ours(problem: Problem, engine: str = "auto", kernels: str = "auto") -> Call:
+    """A pass through the public API: the layer, or minirnn.value_and_grad by the layer's weights and the input."""
+    _, _, inputs, hidden = problem.size
+    layer = getattr(minirnn, problem.kind)(inputs, hidden, dtype=problem.dtype, engine=engine)
+    xs = problem.xs()
+    gradient = minirnn.value_and_grad(lambda layer, xs: anp.sum(layer(xs)[0]), argnums=(0, 1))
+
+    def call() -> Any:
+        with tier(kernels):
+            return gradient(layer, xs) if problem.mode == "train" else layer(xs)
+
+    return call
+
+
+def contenders(problem: Problem) -> dict[str, Call]:
+    """Everybody who can run it in reasonable time, by name."""
+    batch, steps, _, hidden = problem.size
+    calls: dict[str, Call | None] = {
+        "minirnn": ours(problem),
+        "minirnn, NumPy tier": ours(problem, kernels="numpy"),
+        "torch": torch_layer(problem, THREADS),
+        "jax": jax_scan(problem),
+    }
+    if batch * steps * hidden <= SLOW_LOOPS_UP_TO:
+        calls |= {"minirnn, python engine": ours(problem, engine="python"), "autograd": autograd_loop(problem)}
+    return {name: call for name, call in calls.items() if call is not None}
+
+
+def peak_flops(dtype: str) -> float:
+    """Floating-point operations a second in one large matrix product, the best of several."""
+    a = np.ones((2048, 2048), dtype)
+    return 2 * 2048**3 / min(interleaved({"product": lambda: a @ a}, seconds=2.0, rounds=9)["product"])
+
+
+def problems(quick: bool) -> list[Problem]:
+    """What is measured."""
+    dtypes = ["float32"] if quick else ["float32", "float64"]
+    sizes = SIZES[:2] if quick else SIZES
+    return [Problem(*given) for given in itertools.product(["LSTM", "GRU", "RNN"], ["train", "forward"], sizes, dtypes)]
+
+
+def measure(quick: bool = False) -> list[dict[str, Any]]:
+    """A row a problem: seconds of each contender (median and quartiles), and the share of the products' floor."""
+    minirnn.set_num_threads(THREADS)
+    chosen = problems(quick)
+    peaks = {dtype: peak_flops(dtype) for dtype in {problem.dtype for problem in chosen}}
+    rows = []
+    for problem in chosen:
+        timings = interleaved(contenders(problem), seconds=1.0 if quick else 8.0, rounds=5 if quick else 15)
+        floor = problem.flops() / peaks[problem.dtype]
+        rows.append(
+            {
+                **problem._asdict(),
+                "seconds": {name: timing._asdict() for name, timing in timings.items()},
+                "floor": floor,
+                "share_of_floor": floor / timings["minirnn"].median,
+            }
+        )
+    return rows
+
+
+def table(rows: list[dict[str, Any]]) -> Table:
+    """Milliseconds of each contender, and minirnn's time over each peer's."""
+    names = [name for name in OURS + PEERS if any(name in row["seconds"] for row in rows)]
+    peers = [name for name in PEERS if name in names]
+    made = Table("layer", "pass", "(B, T, I, H)", "dtype", *names, *(f"/ {name}" for name in peers), "floor / time")
+    made.title = f"milliseconds a pass, medians, {THREADS} threads; ratios are minirnn's time over the peer's"
+    for row in rows:
+        times = {name: timing["median"] for name, timing in row["seconds"].items()}
+        made.add_row(
+            row["kind"],
+            row["mode"],
+            str(tuple(row["size"])),
+            row["dtype"],
+            *[f"{1e3 * times[name]:.3g}" if name in times else "" for name in names],
+            *[f"{times['minirnn'] / times[name]:.2f}" if name in times else "" for name in peers],
+            f"{row['share_of_floor']:.2f}",
+        )
+    return made
+
+
+def plot(rows: list[dict[str, Any]], axes: Any) -> None:
+    """Bars: the time of a float32 training pass over PyTorch's, for each layer and size."""
+    chosen = [row for row in rows if row["mode"] == "train" and row["dtype"] == "float32" and "torch" in row["seconds"]]
+    names = [name for name in ("minirnn", "jax", "torch") if all(name in row["seconds"] for row in chosen)]
+    places, width = np.arange(len(chosen)), 0.8 / len(names)
+    for k, name in enumerate(names):
+        ratios = [row["seconds"][name]["median"] / row["seconds"]["torch"]["median"] for row in chosen]
+        axes.bar(places + (k - (len(names) - 1) / 2) * width, ratios, width, label=name)
+    axes.set_xticks(places, [f"{row['kind']}\n{','.join(map(str, row['size']))}" for row in chosen], fontsize=6)
+    axes.set_ylabel("time of a training pass over PyTorch's")
+    axes.set_title(f"float32, {THREADS} threads, sizes (B,T,I,H)", fontsize=9)
+    axes.axhline(1.0, color="0.6", linewidth=0.8)
+    axes.legend(frameon=False)

@@ -1,0 +1,106 @@
+"""LinearCell: a cell whose state is multiplied and added to by what comes from the input alone, h' = a(x) h + b(x).
+
+Its author writes a(x) and b(x), for one step or for all at once; the step and `parallel`, the whole sequence by
+linear_scan, are both made of that function, so that they cannot be two different formulas.
+"""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import autograd.numpy as np
+
+from minirnn import tree
+from minirnn.layers.cell import cell
+from minirnn.layers.cells.associative_scan import complex_pairs, linear_scan
+from minirnn.layers.recurrent import Cell, check_float, check_like
+from minirnn.module import Array
+
+__all__ = ["LinearCell", "check_sequence", "last", "linear_cell"]
+
+
+class LinearCell(Cell):
+    """A cell with `coefficients(x)`, and so with a step and with `parallel`.
+
+    A complex state is a NamedTuple (re, im); a and b are then pairs of real arrays.
+    """
+
+    def coefficients(self, x: Any) -> Any:
+        """(a, b), and what else `read` takes: x (B, I) -> (B, H) each, or (T, B, I) -> (T, B, H)."""
+        raise NotImplementedError(f"{type(self).__name__} defines no coefficients(x)")
+
+    def read(self, h: Any, *seen: Any) -> Any:
+        """The output, of the new state and of what the coefficients left beside a and b."""
+        return h
+
+    def step(self, state: Any, x: Any) -> tuple[Any, Any]:
+        a, b, *seen = self.coefficients(x)
+        state = _advance(a, state, b)
+        return state, self.read(state, *seen)
+
+    def parallel(self, xs: Array, state: Any = None) -> tuple[Any, Any]:
+        """The whole sequence at once: xs (T, B, I) -> (outputs (T, B, H), final state), equal to step by step.
+
+        TypeError, ValueError: xs of another shape or float dtype, a state that is not like `initial_state`'s.
+        """
+        state = check_sequence(self, xs, state)
+        a, b, *seen = self.coefficients(xs)
+        states = _scan(a, b, state)
+        return self.read(states, *seen), last(states, state)
+
+
+def linear_cell(
+    *, read_: Callable[..., Any] | None = None, **declaration: Any
+) -> Callable[[Callable[..., Any]], type[LinearCell]]:
+    """Make a LinearCell of a function (p, x) -> (a, b, *seen), its coefficients, and of read_(p, h, *seen), if given.
+
+    The other arguments are `minirnn.cell`'s.
+    """
+
+    def declare(function: Callable[..., Any]) -> type[LinearCell]:
+        base = cell(**declaration)(function)
+        inside = {name: getattr(function, name) for name in ("__module__", "__qualname__", "__doc__")}
+        methods = {"coefficients": function} | ({"read": read_} if read_ else {})
+        return cast(type[LinearCell], type(function.__name__, (LinearCell, base), {**inside, **methods}))
+
+    return declare
+
+
+def check_sequence(cell: Cell, xs: Any, state: Any) -> Any:
+    """The state before the first step, zeros by default. TypeError, ValueError: xs or the state does not fit."""
+    name = f"{type(cell).__name__}.parallel"
+    check_float(name, xs, cell.dtype)
+    if np.ndim(xs) != 3 or np.shape(xs)[2] != cell.input_size:
+        raise ValueError(f"{name}: xs has shape {np.shape(xs)}, (T, B, {cell.input_size}) was expected")
+    zeros = cell.initial_state(np.shape(xs)[1])
+    if state is None:
+        return zeros
+    check_like(f"{name}: state", zeros, state)
+    return state
+
+
+def last(states: Any, before: Any) -> Any:
+    """The final state, of all the states (T, B, ...); the one before the first step where there are none."""
+    return tree.map(lambda every, first: every[-1] if np.shape(every)[0] else first, states, before)
+
+
+def _advance(a: Any, h: Any, b: Any) -> Any:
+    """a * h + b, of real arrays or of complex numbers as (re, im)."""
+    if not isinstance(h, tuple):
+        return a * h + b
+    (a_re, a_im), (b_re, b_im), (re, im) = a, b, h
+    return _like(h, a_re * re - a_im * im + b_re, a_re * im + a_im * re + b_im)
+
+
+def _scan(a: Any, b: Any, h: Any) -> Any:
+    """All the states (T, B, H), of real arrays or of complex numbers as (re, im)."""
+    if not isinstance(h, tuple):
+        return linear_scan(a, b, h)
+    b_pairs = complex_pairs(*b)
+    a_pairs = complex_pairs(*a) + np.zeros_like(b_pairs)  # one a for all steps, beside a b for each
+    states = linear_scan(a_pairs, b_pairs, complex_pairs(*h), pairs=True)
+    return _like(h, states[..., 0], states[..., 1])
+
+
+def _like(state: Any, re: Any, im: Any) -> Any:
+    """(re, im) as the NamedTuple that the state is."""
+    return type(state)(re, im)

@@ -1,0 +1,36 @@
+"""What cells with a clock of their own share: a time beside every input."""
+
+from typing import Any, NamedTuple
+
+import autograd.numpy as np
+import numpy as onp
+
+from minirnn.module import Array
+from minirnn.primitive import is_traced
+
+__all__ = ["TimedInput", "beside"]
+
+
+class TimedInput(NamedTuple):
+    """x: (B, I), and time: (B, 1); with a leading axis of time before the loop."""
+
+    x: Array
+    time: Array
+
+
+def beside(name: str, xs: Any, timestamps: bool, time: Any, otherwise: Any) -> TimedInput:
+    """xs (T, B, F) and its times: its own last feature with timestamps, or `time` (T, B) or (T,), or `otherwise` (T,).
+
+    ValueError: times of another shape, or two of them.
+    """
+    if timestamps:
+        if time is not None:
+            raise ValueError(f"{name}: time came, and timestamps=True takes it from the last feature of xs")
+        return TimedInput(xs[..., :-1], xs[..., -1:])
+    steps, batch = np.shape(xs)[:2]
+    time = otherwise if time is None else time
+    if np.shape(time) not in ((steps,), (steps, batch)):
+        raise ValueError(f"{name}: time has shape {np.shape(time)}, ({steps}, {batch}) or ({steps},) was expected")
+    dtype = np.result_type(xs)
+    column = np.reshape(time if is_traced(time) else onp.asarray(time, dtype), (steps, -1, 1))
+    return TimedInput(xs, column + onp.zeros((steps, batch, 1), dtype))

@@ -1,0 +1,93 @@
+"""A synthetic task: recurrent layer -> linear, trained on sequences that are drawn afresh at each step."""
+
+from typing import Any
+
+import numpy as np
+
+from minirnn import losses
+from minirnn.data import IGNORED, Batch
+from minirnn.data.tasks import Task, make_task
+from minirnn.layers import Dropout, Linear, Sequential
+from minirnn.module import Module
+from minirnn.train.config import TrainConfig
+from minirnn.train.experiment import Experiment
+from minirnn.train.language_model import LAYERS
+
+__all__ = ["sequence_loss", "task_experiment", "task_figures", "task_model", "task_of"]
+
+HELD_OUT = 500  # sequences that are scored
+
+
+def task_of(config: TrainConfig) -> Task:
+    """The config's task, with its options. ValueError: an unknown task or option, or one out of range."""
+    given = [part.strip().partition("=") for part in (config.task_options or "").split(",") if part.strip()]
+    wrong = [name for name, _, value in given if not value.strip().lstrip("-").isdigit()]
+    if wrong:
+        raise ValueError(f"task_options={config.task_options!r} came; name=integer, ... was expected ({wrong[0]!r})")
+    return make_task(str(config.task), **{name.strip(): int(value) for name, _, value in given})
+
+
+def task_model(config: TrainConfig, task: Task, rng: np.random.Generator | None = None) -> Sequential:
+    """A new model of the config's size: features (T, B, F) -> ((T, B, O), states)."""
+    between = config.dropout if config.layers > 1 else 0.0
+    recurrent = LAYERS[config.cell](task.input_size, config.hidden, config.layers, dropout=between, rng=rng)
+    return Sequential(recurrent, Dropout(config.dropout), Linear(config.hidden, task.output_size, rng=rng))
+
+
+def sequence_loss(model: Any, batch: Batch, state: Any, rng: np.random.Generator | None) -> tuple[Any, Any]:
+    """The mean loss that a batch asks for; no state is carried."""
+    outputs, _ = model(batch.inputs, lengths=batch.lengths, rng=rng)
+    return _loss(batch, outputs), None
+
+
+def task_experiment(config: TrainConfig) -> Experiment:
+    """A model to be trained on the config's task, and scored on sequences of their own.
+
+    ValueError: an unknown task or option. ImportError: the task needs what is not installed.
+    """
+    task = task_of(config)
+    seeds = [np.random.default_rng([config.seed, part]) for part in range(2)]
+    held_out = _held_out(task, config.seed)
+
+    def validate(model: Module) -> dict[str, float]:
+        return dict(zip(("val_loss", "val_metric"), _scores(model, task, held_out), strict=True))
+
+    return Experiment(
+        config=config,
+        model=task_model(config, task, seeds[0]),
+        loss=sequence_loss,
+        batches=task.batches(seeds[1], config.batch),
+        validate=validate,
+        figures=lambda model: task_figures(model, task, config.seed),
+        tokenizer=None,
+        tokens_per_step=config.batch * config.accumulate * len(held_out.inputs),
+        data={
+            "source": repr(task),
+            "loss": task.loss,
+            "metric": task.metric_name,
+            "baseline": float(task.baseline),
+            "baseline_is": task.baseline_is,
+            "optimum": float(task.optimum),
+        },
+    )
+
+
+def task_figures(model: Module, task: Task, seed: int) -> dict[str, float]:
+    """Loss and metric on the task's held-out sequences."""
+    return dict(zip(("held_out_loss", "held_out_metric"), _scores(model, task, _held_out(task, seed)), strict=True))
+
+
+def _held_out(task: Task, seed: int) -> Batch:
+    return task.held_out(np.random.default_rng([seed, 2]), HELD_OUT)
+
+
+def _scores(model: Module, task: Task, batch: Batch) -> tuple[float, float]:
+    outputs, _ = model(batch.inputs, lengths=batch.lengths)  # type: ignore[operator]
+    return float(_loss(batch, outputs)), float(task.metric(outputs, batch))
+
+
+def _loss(batch: Batch, outputs: Any) -> Any:
+    predictions, targets = batch.scored(outputs)
+    if batch.loss == "mse":
+        return losses.mse(predictions, targets)
+    return losses.cross_entropy(predictions, targets, ignore_index=IGNORED)

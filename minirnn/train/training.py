@@ -1,0 +1,194 @@
+"""Training: a model on its way, step by step: what a checkpoint holds, and what a callback is shown."""
+
+import copy
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from minirnn import tree
+from minirnn.module import Array, Module
+from minirnn.optim import Optimizer, Schedule, clip_by_global_norm, clip_by_value, global_norm
+from minirnn.train.average import WeightAverage
+from minirnn.train.budget import Budget
+from minirnn.train.callbacks import Progress
+from minirnn.train.environment import environment
+from minirnn.train.nonfinite import DivergedError, first_nonfinite
+from minirnn.train.source import BatchSource
+from minirnn.transform import value_and_grad
+
+__all__ = ["LOOKS", "Training", "Validation"]
+
+LOOKS = 10  # validations, spread over the steps, where `val_every` is not given
+MOST_SKIPS = 50  # in a row; then nothing but another start helps
+
+Validation = Callable[[Module], float | Mapping[str, float]]
+
+
+class Training:
+    """A model, its optimiser and batches, and how far they are. `fit` makes one and takes its steps."""
+
+    def __init__(
+        self,
+        model: Module,
+        loss: Callable[..., tuple[Any, Any]],
+        batches: Iterable[Any],
+        optimizer: Optimizer,
+        budget: Budget,
+        *,
+        epochs: int | None,
+        carry: bool,
+        accumulate: int,
+        clip_norm: float | None,
+        clip_value: float | None,
+        schedule: Callable[[int], Schedule] | None,
+        validate: Validation | None,
+        val_every: int | None,
+        average: WeightAverage | None,
+        skip_nonfinite: bool,
+        rng: np.random.Generator | None,
+    ):
+        self.model, self.optimizer, self.rng, self.average = model, optimizer, rng, average
+        self.budget, self.source = budget, BatchSource(batches, epochs)
+        self.carry, self.accumulate = carry, accumulate
+        self.clip_norm, self.clip_value = clip_norm, clip_value
+        self.schedule: Schedule | None = None
+        self.make_schedule = schedule
+        self.validate, self.val_every = validate, val_every
+        self.skip_nonfinite, self.skipped, self._skipped_in_a_row = skip_nonfinite, 0, 0
+        self.progress: Progress | None = None
+        self.best: tuple[float, int] | None = None  # the lowest validation metric, and its step
+        self.stopped: str | None = None  # why, where a callback asked for it
+        self.step_number = 0
+        self.carried: Any = None
+        self.saved_carried: dict[str, Array] | None = None  # a checkpoint's, until the first batch tells its nesting
+        self.environment = environment(model)
+        self._loss, self._gradient = loss, value_and_grad(loss, has_aux=True)
+
+    def stop(self, reason: str) -> None:
+        """Make this step the last. The first reason counts."""
+        self.stopped = self.stopped or reason
+
+    @property
+    def over(self) -> bool:
+        """Whether there is no step left to take, as far as is known before the batches are asked."""
+        steps = self.budget.steps
+        return self.stopped is not None or self.source.over or (steps is not None and self.step_number >= steps)
+
+    # ------------------------------------------------------------------ a step
+    def step(self) -> Progress | None:
+        """Gradients, clipping, update, validation; None where no batch is left. DivergedError: nothing was updated."""
+        steps = self.budget.look(self.step_number)
+        self.set_schedule(steps)
+        if steps is not None and self.step_number >= steps:
+            return None
+        batches = self.source.take(self.accumulate)
+        if not batches:
+            return None
+        value, grads, problem = self._gradients(batches)
+        norm = global_norm(grads) if problem is None else math.nan
+        lr = self.optimizer.lr
+        if problem is None:
+            self._update(grads, norm)
+            self._skipped_in_a_row = 0
+        else:
+            self._skip(problem)
+        self.step_number += 1
+        validation = self._validated(steps)
+        self.progress = Progress(
+            self.step_number, steps, value, norm, lr, self.budget.seconds(), self.source.epoch, self.skipped, validation
+        )
+        return self.progress
+
+    def set_schedule(self, steps: int | None) -> None:
+        """Make the schedule as soon as the number of steps is known."""
+        if self.schedule is None and self.make_schedule is not None and steps is not None:
+            self.schedule = self.make_schedule(steps)
+            self.optimizer.lr = self.schedule
+
+    def _gradients(self, batches: list[Any]) -> tuple[float, dict[str, Array], str | None]:
+        """The mean loss and gradient of the batches, and the first value that is not finite, or None."""
+        total = 0.0
+        sums: dict[str, Array] = {}
+        for i, batch in enumerate(batches):
+            state = self._state_before(batch)
+            noise = None if self.rng is None else self.rng.bit_generator.state
+            (value, after), grads = self._gradient(self.model, batch, state, self.rng)
+            if not (np.isfinite(value) and math.isfinite(global_norm(grads))):
+                self.carried = None
+                where = first_nonfinite(self.model, self._loss, batch, state, self._rng_at(noise), grads)
+                return float(value), grads, f"the loss is {float(value)}; the first value not finite is {where}"
+            self.carried = after if self.carry else None
+            total += float(value)
+            sums = grads if i == 0 else {name: sums[name] + g for name, g in grads.items()}
+        if len(batches) > 1:
+            sums = {name: g / len(batches) for name, g in sums.items()}
+        return total / len(batches), sums, None
+
+    def _state_before(self, batch: Any) -> Any:
+        if not self.carry or getattr(batch, "starts", False):
+            self.saved_carried = self.carried = None
+        elif self.saved_carried is not None:
+            _, like = self._loss(self.model, batch, None, copy.deepcopy(self.rng))
+            self.carried, self.saved_carried = nested_like(like, self.saved_carried), None
+        return self.carried
+
+    def _rng_at(self, state: Any) -> np.random.Generator | None:
+        """A generator like the training's, at an earlier state of it."""
+        rng = copy.deepcopy(self.rng)
+        if rng is not None:
+            rng.bit_generator.state = state
+        return rng
+
+    def _update(self, grads: dict[str, Array], norm: float) -> None:
+        if self.clip_value is not None:
+            grads = clip_by_value(grads, self.clip_value)
+        if self.clip_norm is not None and (norm > self.clip_norm or self.clip_value is not None):
+            grads, _ = clip_by_global_norm(grads, self.clip_norm)
+        self.optimizer.step(grads)
+        if self.average is not None:
+            self.average.update(self.model)
+
+    def _skip(self, problem: str) -> None:
+        self._skipped_in_a_row += 1
+        if not self.skip_nonfinite or self._skipped_in_a_row > MOST_SKIPS:
+            raise DivergedError(
+                f"at step {self.step_number + 1}, {problem}; the model is as it was before that step. A smaller "
+                "learning rate, or a smaller clip_norm, is what usually helps"
+            )
+        self.skipped += 1
+
+    def _validated(self, steps: int | None) -> dict[str, float]:
+        if self.validate is None or not self._time_to_look(steps):
+            return {}
+        model = self.model if self.average is None else self.average.applied_to(self.model)
+        came = self.validate(model)
+        metrics = {k: float(v) for k, v in (came if isinstance(came, Mapping) else {"val_loss": came}).items()}
+        first = next(iter(metrics.values()), math.nan)
+        if math.isfinite(first) and (self.best is None or first < self.best[0]):
+            self.best = first, self.step_number
+        if self.average is not None:
+            self.average.observe(first)
+        if self.schedule is not None and hasattr(self.schedule, "observe"):
+            self.schedule.observe(first)
+        return metrics
+
+    def _time_to_look(self, steps: int | None) -> bool:
+        done = self.step_number
+        if self.source.over or done == steps:
+            return True
+        if self.val_every is not None:
+            return done % self.val_every == 0
+        return steps is not None and done * LOOKS // steps > (done - 1) * LOOKS // steps
+
+
+def nested_like(nesting: Any, named: Mapping[str, Array]) -> Any:
+    """The named leaves in place of those of a nesting. ValueError: other names, shapes or dtypes."""
+    expected = {path: (np.shape(leaf), np.result_type(leaf)) for path, leaf in tree.named_leaves(nesting)}
+    came = {path: (leaf.shape, leaf.dtype) for path, leaf in named.items()}
+    if came != expected:
+        raise ValueError(f"the carried state of the checkpoint is {came}, {expected} was expected")
+    leaves, rebuild = tree.flatten(nesting)
+    plain = zip(leaves, named.values(), strict=True)
+    return rebuild([new if isinstance(old, np.ndarray) else new.item() for old, new in plain])

@@ -1,0 +1,79 @@
+"""The README's code, and the examples, do what they say."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*words):
+    done = subprocess.run(
+        [sys.executable, *map(str, words)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def python_blocks(path):
+    return re.findall(r"```python\n(.*?)```", (ROOT / path).read_text(), re.DOTALL)
+
+
+def test_the_readmes_example_trains_and_checks():
+    printed = run("-c", "\n".join(python_blocks("README.md")) + "\nprint('final loss', value)")
+    assert float(printed.split("final loss")[1]) < 0.01
+    assert "ok" in printed.lower()
+
+
+def test_char_lm_example(tmp_path):
+    (tmp_path / "text").write_text("the cat sat on the mat. " * 200)
+    printed = run("examples/char_lm.py", tmp_path / "text", 60)
+    assert float(re.search(r"held out: ([\d.]+)", printed)[1]) < 1.5
+
+
+def test_importing_minirnn_imports_no_extra():
+    heavy = {"numba", "scipy", "torch", "matplotlib", "jax", "typer", "rich"}
+    printed = run("-c", "import minirnn, sys; print(*sys.modules)")
+    assert not heavy & set(printed.split())
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        *(str(page.relative_to(ROOT)) for page in sorted((ROOT / "docs").glob("**/*.md"))),
+    ],
+)
+def test_links_lead_somewhere(path):
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / path).read_text()):
+        assert ((ROOT / path).parent / link).exists(), link
+
+
+def test_the_lstm_that_never_learned(tmp_path):
+    printed = run("-c", "\n".join(python_blocks("docs/lstm_that_never_learned.md")))
+    assert "mismatch ok" in printed
+    printed = run("examples/lstm_that_never_learned.py", "--steps", 20, "--plot", tmp_path / "curves.png")
+    assert printed.count("bits/char") == 7
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_guide_to_checking_a_gradient(tmp_path):
+    layer, test = python_blocks("docs/check_a_gradient.md")
+    (tmp_path / "layer.py").write_text(layer)
+    (tmp_path / "test_layer.py").write_text(test)
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    failed = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+    assert "the gradient is wrong by x, weight, bias" in failed.stdout
+    (tmp_path / "layer.py").write_text(layer.replace("(1 - y)", "(1 - y * y)"))
+    passed = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+    assert "1 passed" in passed.stdout, passed.stdout

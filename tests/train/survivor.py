@@ -1,0 +1,70 @@
+"""A training to be killed: `python survivor.py FOLDER [EVERY [STAGE COUNT]]` takes up what is in FOLDER and goes on.
+
+It uses all that has to be carried over a kill: two layers, dropout, accumulation, a plateau, an average, callbacks.
+STAGE kills it in the middle of its COUNT-th save: before or after the file is flushed, renamed, or the old one removed.
+"""
+
+import os
+import pathlib
+import signal
+import sys
+
+import numpy as np
+
+from minirnn.data import streams
+from minirnn.optim import AdamW, ReduceOnPlateau
+from minirnn.train import EMA, Checkpoints, EarlyStopping, LanguageModel, MetricsLog, fit, held_out_nats
+from minirnn.train.language_model import next_token_loss
+
+STEPS, EVERY = 240, 3
+
+
+def survive(folder, *, steps=STEPS, every=EVERY, callbacks=(), resume=True):
+    """Train into the folder, from where the training in it ended."""
+    tokens = np.random.default_rng(1).integers(0, 7, 500)
+    model = LanguageModel(7, "gru", 4, 2, 3, dropout=0.2, rng=np.random.default_rng(2))
+    return fit(
+        model,
+        next_token_loss,
+        streams(tokens[:450], batch=2, seq_length=4),
+        AdamW(model, lr=0.01),
+        steps=steps,
+        accumulate=2,
+        clip_norm=1.0,
+        schedule=lambda steps: ReduceOnPlateau(0.01, patience=0),
+        validate=lambda model: held_out_nats(model, tokens, 450, streams=4, seq_length=16),
+        val_every=20,
+        average=EMA(0.9),
+        callbacks=[MetricsLog(folder), EarlyStopping(1000), *callbacks],
+        checkpoints=Checkpoints(pathlib.Path(folder) / "checkpoints", every=every),
+        resume=resume,
+        rng=np.random.default_rng(3),
+    )
+
+
+def die_at(stage, count):
+    """Have the count-th call of os.fsync or os.replace, or of the removal of a checkpoint, end this process."""
+    when, _, name = stage.partition(" ")
+    where = pathlib.Path if name == "unlink" else os
+    real, calls = getattr(where, name), 0
+
+    def call(*args, **kwargs):
+        nonlocal calls
+        ours = "safetensors" in str(args[0]) or name == "fsync"
+        calls += ours
+        if ours and calls == count and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = real(*args, **kwargs)
+        if ours and calls == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(where, name, call)
+
+
+if __name__ == "__main__":
+    folder, every, stage, count = [*sys.argv[1:], *[EVERY, "", 0][len(sys.argv) - 2 :]]
+    if stage:
+        die_at(stage, int(count))
+    print("ready", flush=True)
+    survive(folder, every=int(every))

@@ -1,0 +1,74 @@
+import dataclasses
+
+import pytest
+
+from minirnn.train import TrainConfig, config_text, make_config, preset, preset_names, read_config
+from minirnn.train.config import SCHEDULES, options
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"cell": "lstn", "steps": 1}, "cell='lstn' came, one of lstm, gru, rnn"),
+        ({"hidden": 0, "steps": 1}, "hidden=0 came, a positive integer"),
+        ({"hidden": 2.5, "steps": 1}, "hidden=2.5"),
+        ({"lr": float("nan"), "steps": 1}, "lr=nan came, a positive number"),
+        ({"steps": True}, "steps=True"),
+        ({"seed": -1, "steps": 1}, "seed=-1"),
+        ({"dropout": 1.0, "steps": 1}, r"dropout=1\.0 came, a number in \[0, 1\)"),
+        ({"tie_weights": 1, "steps": 1}, "tie_weights=1 came, true or false"),
+        ({"schedule": "sine", "steps": 1}, "schedule='sine' came, one of constant"),
+        ({}, "exactly one of them"),
+        ({"steps": 1, "minutes": 1.0}, "exactly one of them"),
+        ({"steps": 1, "text": "a", "task": "copy"}, "give one of them"),
+        ({"steps": 1, "tie_weights": True, "embedding": 3}, "tie_weights needs embedding=128"),
+        ({"steps": 1, "schedule": "exponential", "final_lr": 0}, "never gets there"),
+    ],
+)
+def test_a_config_that_makes_no_sense_is_refused(given, says):
+    with pytest.raises(ValueError, match=says):
+        TrainConfig(**given)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_every_schedule_rises_over_the_warm_up_and_stays_within_its_bounds(schedule):
+    config = TrainConfig(steps=50, schedule=schedule, warmup=10, lr=1.0)
+    lr = config.schedule_of(50)
+    rates = [lr(step) for step in range(50)]
+    assert rates[0] == pytest.approx(rates[10] / 10)
+    assert max(rates) == pytest.approx(1.0)
+    assert all(0 < rate <= 1 + 1e-9 for rate in rates)
+
+
+def test_every_option_is_read_from_a_file_and_written_to_one(tmp_path):
+    values = {"text": 'a "b"\\c 한글', "steps": 7, "tie_weights": True, "embedding": 128, "clip_value": 5.0, "lr": 1e-7}
+    config = TrainConfig(**values, patience=3, val_every=2, task_options="x=1", average="ema")
+    (tmp_path / "c.toml").write_text(config_text(config), encoding="utf-8")
+    read = read_config(tmp_path / "c.toml")
+    assert TrainConfig(**read) == config
+    assert set(read) == {option.name for option in options()} - {"minutes", "task"}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("hiden = 3", "sets 'hiden'; the options are text"), ("a = ", "is no TOML"), ("[model]\nhidden = 3", "'model'")],
+)
+def test_a_bad_file_is_an_error_that_names_it(tmp_path, text, says):
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(ValueError, match=says) as error:
+        read_config(tmp_path / "c.toml")
+    assert "c.toml" in str(error.value)
+
+
+def test_later_options_go_before_earlier_ones_and_steps_replace_minutes():
+    config = make_config({"minutes": 3.0, "hidden": 5, "text": "t"}, {"steps": 4}, {"hidden": 6, "task": "copy"})
+    assert (config.minutes, config.steps, config.hidden, config.text, config.task) == (None, 4, 6, None, "copy")
+    assert make_config({}).minutes == 2
+
+
+def test_every_preset_is_a_config():
+    assert "tinyshakespeare" in preset_names()
+    for name in preset_names():
+        assert dataclasses.is_dataclass(make_config(preset(name)))
+    with pytest.raises(ValueError, match="preset 'x' came, one of tinyshakespeare"):
+        preset("x")

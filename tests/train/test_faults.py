@@ -1,0 +1,197 @@
+"""Trainings that are killed, in processes of their own; disks that are full, folders that are read-only or gone."""
+
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from survivor import EVERY, STEPS, survive
+from test_resume import Stop, StopAt, outcome
+
+from minirnn.train import Checkpoints, FolderInUseError, read_metrics
+
+SURVIVOR = Path(__file__).with_name("survivor.py")
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    finish(folder)
+    return outcome(folder)
+
+
+def start(folder, *arguments, **options):
+    process = subprocess.Popen(
+        [sys.executable, SURVIVOR, folder, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+        **options,
+    )
+    assert process.stdout.readline() == "ready\n", process.stderr.read()
+    return process
+
+
+def steps_done(folder):
+    return read_metrics(folder)[-1]["step"] if (folder / "metrics.jsonl").exists() and read_metrics(folder) else 0
+
+
+def check_at_most_one_save_is_lost(folder):
+    done = steps_done(folder)
+    found = Checkpoints(folder / "checkpoints").latest()
+    assert (0 if found is None else found.step) >= done - EVERY
+    return done
+
+
+def kill_again_and_again(folder, kills, seed):
+    """Kill the training at random instants; how often that happened while it was at work."""
+    rng, at_work = random.Random(seed), 0
+    for _ in range(kills):
+        process = start(folder)
+        time.sleep(rng.uniform(0.0, 0.25))
+        at_work += process.poll() is None
+        process.kill()
+        process.communicate()
+        if check_at_most_one_save_is_lost(folder) > STEPS - 40:  # nearly over: begin another one
+            finish(folder)
+            yield at_work
+            at_work = 0
+            shutil.rmtree(folder)
+            folder.mkdir()
+    finish(folder)
+    yield at_work
+
+
+def finish(folder):
+    process = start(folder, 60)
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+
+
+@pytest.mark.parametrize("kills", [10, pytest.param(100, marks=pytest.mark.slow)])
+def test_killed_at_random_instants_it_loses_at_most_one_save_and_no_bit(tmp_path, whole, kills):
+    survived = 0
+    for at_work in kill_again_and_again(tmp_path, kills, seed=kills):
+        assert outcome(tmp_path) == whole
+        survived += at_work
+    print(f"killed {kills} times, {survived} of them at work: all survived")
+    assert survived > kills / 2
+
+
+@pytest.mark.parametrize("stage", ["before fsync", "before replace", "after replace", "before unlink", "after unlink"])
+def test_killed_in_the_middle_of_a_save_the_folder_holds_a_whole_checkpoint(tmp_path, whole, stage):
+    process = start(tmp_path, EVERY, stage, 7)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    check_at_most_one_save_is_lost(tmp_path)
+    finish(tmp_path)
+    assert outcome(tmp_path) == whole
+    assert not list(tmp_path.glob("**/.*.part"))
+
+
+# ---------------------------------------------------------------- disks and folders
+def test_a_full_disk_ends_the_training_with_the_older_checkpoints_intact(tmp_path, whole):
+    with pytest.raises(Stop):
+        survive(tmp_path, callbacks=[StopAt(10)])
+    size = Checkpoints(tmp_path / "checkpoints").paths()[0].stat().st_size
+    full = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, size // 2))
+    process = start(tmp_path, preexec_fn=full)
+    _, said = process.communicate()
+    assert process.returncode == 1
+    assert "File too large" in said
+    assert Checkpoints(tmp_path / "checkpoints").latest().step == 9
+    assert not list(tmp_path.glob("**/.*.part"))
+    finish(tmp_path)
+    assert outcome(tmp_path) == whole
+
+
+def test_a_folder_that_became_read_only_is_an_error_that_names_it(tmp_path):
+    inner, root = tmp_path / "checkpoints", os.geteuid() == 0
+
+    def close(progress):
+        if progress.step == 8:  # root writes anywhere: it becomes someone else for a while
+            os.seteuid(65534) if root else inner.chmod(0o500)
+
+    try:
+        with pytest.raises(PermissionError) as error:
+            survive(tmp_path, steps=20, callbacks=[close])
+    finally:
+        os.seteuid(0) if root else inner.chmod(0o700)
+    assert str(inner) in str(error.value)
+    assert Checkpoints(inner).latest().step == 6
+
+
+@pytest.mark.parametrize("what", ["checkpoints", ""])
+def test_a_folder_that_is_gone_is_an_error_and_is_not_made_again(tmp_path, what):
+    folder = tmp_path / "run"
+    remove = lambda progress: progress.step == 8 and shutil.rmtree(folder / what)
+    with pytest.raises(FileNotFoundError):
+        survive(folder, steps=20, callbacks=[remove])
+    assert not (folder / what).exists()
+
+
+def test_a_file_in_the_folders_place_is_an_error(tmp_path):
+    (tmp_path / "checkpoints").write_text("mine")
+    with pytest.raises(FileExistsError):
+        survive(tmp_path, steps=5)
+    assert (tmp_path / "checkpoints").read_text() == "mine"
+
+
+def test_two_trainings_do_not_write_into_one_folder(tmp_path, whole):
+    process = start(tmp_path)
+    while not (tmp_path / "metrics.jsonl").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    with pytest.raises(FolderInUseError, match=f"process {process.pid} is training into this folder"):
+        survive(tmp_path)
+    assert process.communicate()[1] == ""
+    assert outcome(tmp_path) == whole
+
+
+@pytest.mark.filterwarnings("ignore::minirnn.train.DamagedCheckpointWarning")
+@pytest.mark.parametrize("harm", ["truncate", "flip", "empty"])
+def test_a_damaged_newest_checkpoint_costs_one_save(tmp_path, whole, harm):
+    with pytest.raises(Stop):
+        survive(tmp_path, callbacks=[StopAt(31)])
+    newest = Checkpoints(tmp_path / "checkpoints").paths()[0]
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes({"truncate": content[: len(content) // 2], "flip": content, "empty": b""}[harm])
+    assert Checkpoints(tmp_path / "checkpoints").latest().step == 27
+    finish(tmp_path)
+    assert outcome(tmp_path) == whole
+
+
+# ---------------------------------------------------------------- Ctrl-C
+def test_ctrl_c_ends_the_step_and_saves_it(tmp_path, whole):
+    process = start(tmp_path)
+    while steps_done(tmp_path) < 5:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode != 0
+    assert "TrainingInterrupted: interrupted after step" in said
+    assert Checkpoints(tmp_path / "checkpoints").latest().step == steps_done(tmp_path)
+    finish(tmp_path)
+    assert outcome(tmp_path) == whole
+
+
+def test_a_second_ctrl_c_stops_at_once(tmp_path):
+    def twice(progress):
+        if progress.step == 8:
+            for _ in range(2):
+                signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt) as raised:
+        survive(tmp_path, steps=20, callbacks=[twice])
+    assert type(raised.value) is KeyboardInterrupt
+    assert Checkpoints(tmp_path / "checkpoints").latest().step == 6
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+
+from minirnn.data.tasks import TASKS
+from minirnn.train import TrainConfig, load_run, task_experiment, train
+from minirnn.train.sequence_task import task_of
+
+SMALL = {"hidden": 8, "batch": 4}
+
+
+@pytest.mark.parametrize("task", [name for name in TASKS if name != "digits"])
+def test_every_task_trains_into_a_folder_and_is_read_again(task, tmp_path):
+    config = TrainConfig(task=task, steps=2, layers=2, dropout=0.1, **SMALL)
+    run = train(task_experiment(config), tmp_path)
+    again = load_run(tmp_path)
+    before = run.model.state_dict()
+    assert all(np.array_equal(value, before[name]) for name, value in again.model.state_dict().items())
+    assert again.figures == run.figures
+    assert 0 <= run.figures["held_out_metric"] <= 1
+
+
+def test_a_short_adding_problem_is_learned():
+    config = TrainConfig(task="adding", task_options="length=6", steps=150, hidden=24, batch=32, lr=2e-2)
+    experiment = task_experiment(config)
+    assert train(experiment).figures["held_out_loss"] < 0.5 * experiment.data["baseline"]
+
+
+def test_options_of_a_task_are_its_own():
+    task = task_of(TrainConfig(task="copy", task_options="delay=9, symbols=3", steps=1))
+    assert (task.delay, task.symbols, task.length) == (9, 3, 10)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [("delay", "name=integer"), ("delay=x", "name=integer"), ("pause=3", "pause"), ("delay=0", "delay=0")],
+)
+def test_a_tasks_bad_options_are_errors(options, says):
+    with pytest.raises(ValueError, match=says):
+        task_of(TrainConfig(task="copy", task_options=options, steps=1))
