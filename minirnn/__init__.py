@@ -7,6 +7,7 @@ minirnn.optim.Adam(model, lr=1e-3).step(grads)                                  
 
 from minirnn import functional, gradcheck, init, losses, optim
 from minirnn.engines import engine, scan
+from minirnn.kernels.threads import get_num_threads, set_num_threads
 from minirnn.layers import (
     GRU,
     LSTM,
@@ -71,6 +72,8 @@ __all__ = [
     "Cell",
     "scan",
     "engine",
+    "set_num_threads",
+    "get_num_threads",
     "Recurrent",
     "Bidirectional",
     "Stacked",

@@ -5,7 +5,7 @@ kernel            what those three share: the products around their time loops
 sequence          a sequence as blocks of steps and shares of the batch: caches, recomputation, threads
 call              the engine: what it can run, and its place among differentiable functions
 workspace         memory used again from call to call
-numba/            the same loops compiled, where Numba is installed
+native/           the same loops compiled, where Numba is installed
 tier              which of the two runs
 """
 

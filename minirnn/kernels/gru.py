@@ -23,7 +23,7 @@ from minirnn.kernels.kernel import Gradients, Kernel, Sizes, Tape, register
 from minirnn.kernels.workspace import Workspace
 from minirnn.module import Array
 
-__all__ = ["ForwardWeights", "GRUKernel"]
+__all__ = ["GRUKernel", "biases", "stretch"]
 
 FACTORS_AT_ONCE = 1 << 15  # numbers: what keeps the factors of a few steps in the cache until the loop uses them
 
@@ -38,6 +38,23 @@ class ForwardWeights(NamedTuple):
     bias_s: Array | None
 
 
+def stretch(hidden: int, dtype: Any) -> Array:
+    """1/2 for the gates r and z, 1 for n: (3H,)."""
+    rows = np.full(3 * hidden, 0.5, dtype)
+    rows[2 * hidden :] = 1.0
+    return rows
+
+
+def biases(parameters: Mapping[str, Array], by: Array) -> tuple[Array | None, Array | None]:
+    """What W_ih x is added to, times `by`, and b_hn; None where there are none."""
+    if "bias_ih" not in parameters:
+        return None, None
+    gates = 2 * (len(by) // 3)
+    bias = parameters["bias_ih"].copy()
+    bias[:gates] += parameters["bias_hh"][:gates]
+    return bias * by, parameters["bias_hh"][gates:]
+
+
 class GRUKernel(Kernel):
     name = "gru"
     gates = 3
@@ -47,15 +64,8 @@ class GRUKernel(Kernel):
 
     def forward_weights(self, parameters: Mapping[str, Array]) -> ForwardWeights:
         w_ih, w_hh = parameters["weight_ih"], parameters["weight_hh"]
-        hidden = len(w_ih) // 3
-        by = np.full(3 * hidden, 0.5, w_ih.dtype)
-        by[2 * hidden :] = 1.0
-        bias = bias_s = None
-        if "bias_ih" in parameters:
-            bias, bias_s = parameters["bias_ih"].copy(), parameters["bias_hh"][2 * hidden :]
-            bias[: 2 * hidden] += parameters["bias_hh"][: 2 * hidden]
-            bias *= by
-        return ForwardWeights(w_ih * by[:, None], w_hh * by[:, None], bias, bias_s)
+        by = stretch(len(w_ih) // 3, w_ih.dtype)
+        return ForwardWeights(w_ih * by[:, None], w_hh * by[:, None], *biases(parameters, by))
 
     def recur(self, weights: Any, z: Array, tape: Tape, outside: Array | None, work: Workspace) -> None:
         h, s = tape["h"], tape["s"]
@@ -84,16 +94,16 @@ class GRUKernel(Kernel):
     def dz_width(self, tape: Tape) -> int:
         return 4 * tape["s"].shape[2]
 
-    def dz_from_input(self, dz: Array) -> Array:
-        return dz[:, : 3 * (dz.shape[1] // 4)]
+    def input_columns(self, width: int) -> list[tuple[int, int, int]]:
+        hidden = width // 4
+        return [(0, hidden, 2 * hidden), (hidden, 3 * hidden, 0)]
 
-    def dz_from_state(self, dz: Array) -> Array:
-        return dz[:, dz.shape[1] // 4 :]
+    def state_columns(self, width: int) -> tuple[int, int]:
+        return width // 4, width
 
-    def input_order(self, rows: Array, back: bool = False) -> Array:
-        """(r, z, n) as (n, r, z), and back."""
-        hidden = len(rows) // 3
-        return np.roll(rows, -hidden if back else hidden, axis=0)
+    def in_dz_order(self, weight_ih: Array) -> Array:
+        hidden = len(weight_ih) // 3
+        return np.concatenate([weight_ih[2 * hidden :], weight_ih[: 2 * hidden]])
 
     def unwind(
         self,
@@ -120,7 +130,7 @@ class GRUKernel(Kernel):
                 if outside is not None:
                     np.copyto(passed, dh)
                     np.copyto(dz[t], 0.0, where=outside[t])
-                np.matmul(from_state[t], weights["weight_hh"], out=through)
+                np.matmul(from_state[t], weights.hh, out=through)
                 dh *= keep[t]
                 dh += through
                 if outside is not None:

@@ -33,6 +33,12 @@ class Sizes(NamedTuple):
     shown: int
 
 
+class BackwardWeights(NamedTuple):
+    ih: Array
+    hh: Array
+    hr: Array | None
+
+
 class Gradients:
     """The gradients asked for, as running sums; a name's first summand is written and not added."""
 
@@ -123,24 +129,27 @@ class Kernel:
         raise NotImplementedError
 
     # ------------------------------------------------------------------ backward
-    def backward_weights(self, parameters: Parameters) -> Any:
+    def backward_weights(self, parameters: Parameters, wanted: set[str]) -> Any:
         """What `backward` takes, made once a sequence."""
-        return parameters
+        return BackwardWeights(
+            self.in_dz_order(parameters["weight_ih"]), parameters["weight_hh"], parameters.get("weight_hr")
+        )
 
     def dz_width(self, tape: Tape) -> int:
         return self.gates * tape[self.states[-1]].shape[2]
 
-    def dz_from_input(self, dz: Array) -> Array:
-        """The columns of dz (n*b, width) that belong to W_ih x + b_ih, in the order of `input_order`."""
-        return dz
+    def input_columns(self, width: int) -> list[tuple[int, int, int]]:
+        """(start, stop, row): columns of dz that belong to W_ih x + b_ih, side by side, and the rows of W_ih that they
+        are the cotangents of, from `row` on."""
+        return [(0, width, 0)]
 
-    def dz_from_state(self, dz: Array) -> Array:
+    def state_columns(self, width: int) -> tuple[int, int]:
         """The columns of dz that belong to W_hh h + b_hh."""
-        return dz
+        return 0, width
 
-    def input_order(self, rows: Array, back: bool = False) -> Array:
-        """The rows of weight_ih or bias_ih in the order of dz_from_input; `back`: from there to their own order."""
-        return rows
+    def in_dz_order(self, weight_ih: Array) -> Array:
+        """The rows of weight_ih in the order of their columns in dz."""
+        return weight_ih
 
     def backward(
         self,
@@ -159,18 +168,38 @@ class Kernel:
         n, b = d_outputs.shape[:2]
         dz = work.array("dz", (n, b, self.dz_width(tape)), x.dtype)
         self.unwind(weights, tape, d_outputs, d_state, dz, gradients, outside, work)
-        rows = rows_of(dz)
-        from_input, from_state = self.dz_from_input(rows), self.dz_from_state(rows)
         if d_x is not None:
-            self.multiply(from_input, self.input_weight(weights), d_x)
-        if "weight_ih" in gradients:
-            self.add_product(gradients, "weight_ih", from_input, x, work, ordered=True)
-        if "weight_hh" in gradients:
-            self.add_product(gradients, "weight_hh", from_state, rows_of(tape["h"][:-1]), work)
-        if "bias_ih" in gradients:
-            self.add_sum(gradients, "bias_ih", from_input, work, ordered=True)
-        if "bias_hh" in gradients:
-            self.add_sum(gradients, "bias_hh", from_state, work)
+            self.input_gradient(weights, rows_of(dz), d_x)
+        self.weight_gradients(rows_of(dz), x, rows_of(tape["h"][:-1]), gradients, work)
+
+    def input_gradient(self, weights: Any, dz: Array, d_x: Array) -> None:
+        columns = self.input_columns(dz.shape[1])
+        np.matmul(dz[:, columns[0][0] : columns[-1][1]], weights.ih, out=d_x)
+
+    def weight_gradients(self, dz: Array, x: Array, h: Array, gradients: Gradients, work: Workspace) -> None:
+        """Add dz^T x, dz^T h and the sums of dz to the gradients that are asked for."""
+        ones = work.array("ones", (len(x), 1), x.dtype)
+        ones.fill(1.0)
+        first, last = self.state_columns(dz.shape[1])
+        for name, right in (("weight_ih", x), ("bias_ih", ones)):
+            if name in gradients:
+                starts = gradients.starts(name)
+                for start, stop, row in self.input_columns(dz.shape[1]):
+                    part = gradients.arrays[name][row : row + stop - start]
+                    self.add_product(part, starts, dz[:, start:stop], right, work)
+        for name, right in (("weight_hh", h), ("bias_hh", ones)):
+            if name in gradients:
+                self.add_product(gradients.arrays[name], gradients.starts(name), dz[:, first:last], right, work)
+
+    def add_product(self, total: Array, starts: bool, left: Array, right: Array, work: Workspace) -> None:
+        """total += left^T right, or without what it held where it `starts`."""
+        total = total if total.ndim == 2 else total[:, None]
+        if starts:
+            np.matmul(left.T, right, out=total)
+        else:
+            product = work.array("product", total.shape, total.dtype)
+            np.matmul(left.T, right, out=product)
+            total += product
 
     def unwind(
         self,
@@ -185,37 +214,6 @@ class Kernel:
     ) -> None:
         """Run the steps backward: fill dz, and take d_state from the block's end to its start."""
         raise NotImplementedError
-
-    def input_weight(self, weights: Any) -> Any:
-        return self.input_order(weights["weight_ih"])
-
-    def multiply(self, left: Array, right: Any, out: Array) -> None:
-        np.matmul(left, right, out=out)
-
-    def add_product(
-        self, gradients: Gradients, name: str, left: Array, right: Array, work: Workspace, ordered: bool = False
-    ) -> None:
-        """gradients[name] += left^T right; `ordered`: its rows come in the order of dz_from_input."""
-        total = gradients.arrays[name]
-        if gradients.starts(name):
-            np.matmul(left.T, right, out=total)
-            if ordered:
-                total[...] = self.input_order(total, back=True)
-            return
-        product = work.array("product", total.shape, total.dtype)
-        np.matmul(left.T, right, out=product)
-        total += self.input_order(product, back=True) if ordered else product
-
-    def add_sum(self, gradients: Gradients, name: str, rows: Array, work: Workspace, ordered: bool = False) -> None:
-        """gradients[name] += the sum of the rows, as a product with ones, which BLAS does best."""
-        ones = work.array("ones", (1, rows.shape[0]), rows.dtype)
-        ones.fill(1.0)
-        total = np.matmul(ones, rows)[0]
-        total = self.input_order(total, back=True) if ordered else total
-        if gradients.starts(name):
-            gradients.arrays[name][...] = total
-        else:
-            gradients.arrays[name] += total
 
     # ------------------------------------------------------------------ tangent
     def tangent(

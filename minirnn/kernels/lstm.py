@@ -22,7 +22,7 @@ from minirnn.kernels.kernel import Gradients, Kernel, Sizes, Tape, register, row
 from minirnn.kernels.workspace import Workspace
 from minirnn.module import Array
 
-__all__ = ["ForwardWeights", "LSTMKernel", "gates_of", "stretch"]
+__all__ = ["LSTMKernel", "gates_of", "stretch"]
 
 FACTORS_AT_ONCE = 1 << 15  # numbers: what keeps the factors of a few steps in the cache until the loop uses them
 
@@ -68,7 +68,7 @@ class LSTMKernel(Kernel):
     def state_widths(self, sizes: Sizes) -> dict[str, int]:
         return {"h": sizes.shown, "c": sizes.hidden}
 
-    def forward_weights(self, parameters: Mapping[str, Array]) -> ForwardWeights:
+    def forward_weights(self, parameters: Mapping[str, Array]) -> Any:
         w_ih, w_hh = parameters["weight_ih"], parameters["weight_hh"]
         by = stretch(len(w_ih) // 4, w_ih.dtype)
         bias = (parameters["bias_ih"] + parameters["bias_hh"]) * by if "bias_ih" in parameters else None
@@ -117,7 +117,7 @@ class LSTMKernel(Kernel):
         dz_o = gates_of(dz)[3]
         to_c, shown = work.array("to_c", (n, b, hidden), dz.dtype), work.array("shown", (b, hidden), dz.dtype)
         passed_h, passed_c = work.array("passed_h", dh.shape, dz.dtype), work.array("passed_c", dc.shape, dz.dtype)
-        projected = weights.get("weight_hr")
+        projected = weights.hr
         dm = dh if projected is None else work.array("dm", (b, hidden), dz.dtype)
         dh_all = None if projected is None else work.array("dh_all", d_outputs.shape, dz.dtype)
         at_once = max(1, FACTORS_AT_ONCE // (b * hidden))
@@ -139,14 +139,15 @@ class LSTMKernel(Kernel):
                 dc *= f[t]
                 if outside is not None:
                     np.copyto(dz[t], 0.0, where=outside[t])
-                np.matmul(dz[t], weights["weight_hh"], out=dh)
+                np.matmul(dz[t], weights.hh, out=dh)
                 if outside is not None:
                     np.copyto(dh, passed_h, where=outside[t])
                     np.copyto(dc, passed_c, where=outside[t])
                     if dh_all is not None:
                         np.copyto(dh_all[t], 0.0, where=outside[t])
         if dh_all is not None and "weight_hr" in gradients:
-            self.add_product(gradients, "weight_hr", rows_of(dh_all), rows_of(tape["m"]), work)
+            total, starts = gradients.arrays["weight_hr"], gradients.starts("weight_hr")
+            self.add_product(total, starts, rows_of(dh_all), rows_of(tape["m"]), work)
 
     def move(
         self,

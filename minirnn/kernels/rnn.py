@@ -17,7 +17,7 @@ from minirnn.kernels.kernel import Gradients, Kernel, Tape, register
 from minirnn.kernels.workspace import Workspace
 from minirnn.module import Array
 
-__all__ = ["ForwardWeights", "Simple"]
+__all__ = ["RELU", "TANH", "Simple"]
 
 
 class ForwardWeights(NamedTuple):
@@ -57,7 +57,7 @@ class Simple(Kernel):
         outside: Array | None,
         work: Workspace,
     ) -> None:
-        h, w, dh = tape["h"], weights["weight_hh"], d_state["h"]
+        h, w, dh = tape["h"], weights.hh, d_state["h"]
         passed = work.array("passed", dh.shape, dh.dtype)
         self.slope(h[1:], dz)
         for t in reversed(range(len(dz))):
@@ -103,5 +103,7 @@ def _relu_slope(h: Array, out: Array) -> None:
     np.copyto(out, h > 0.0)
 
 
-register(Simple("rnn_tanh", np.tanh, _tanh_slope))
-register(Simple("rnn_relu", _relu, _relu_slope))
+TANH = np.tanh, _tanh_slope
+RELU = _relu, _relu_slope
+register(Simple("rnn_tanh", *TANH))
+register(Simple("rnn_relu", *RELU))

@@ -120,7 +120,7 @@ def backward(
     """The cotangents of "xs", of the states and of the parameters wanted, by name. d_outputs is in the steps' order."""
     kernel, batch = problem.kernel, problem.xs.shape[1]
     dtype, widths = problem.xs.dtype, kernel.state_widths(problem.sizes)
-    weights = kernel.backward_weights(problem.parameters)
+    weights = kernel.backward_weights(problem.parameters, wanted)
     again = kernel.forward_weights(problem.parameters) if problem.every is not None else None
     d_xs = np.empty(problem.xs.shape, dtype) if "xs" in wanted else None
     d_first = {name: np.empty((batch, width), dtype) for name, width in widths.items()}

@@ -2,7 +2,6 @@
 
 import functools
 import importlib.metadata
-import os
 import platform
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from minirnn import engines, tree
+from minirnn.kernels.threads import get_num_threads
+from minirnn.kernels.tier import current
 from minirnn.layers import Cell
 from minirnn.layers.recurrent import RecurrentLayer
 from minirnn.module import Module
@@ -63,7 +64,7 @@ def _engine(cell: Cell, name: str) -> str:
 
 
 def _kernels() -> dict[str, Any]:
-    return {"tier": "numpy", "threads": int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))}
+    return {"tier": current(), "threads": get_num_threads()}
 
 
 @functools.cache

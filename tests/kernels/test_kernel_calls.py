@@ -1,5 +1,6 @@
 """What a call owes beyond its numbers: caches of its own, derivatives of derivatives, errors that say why."""
 
+import contextvars
 import threading
 
 import autograd
@@ -86,7 +87,10 @@ def test_threads_have_caches_of_their_own(on_tier):
             if not same_bits(made.scan("fused")(*made.primals()), reference):
                 wrong.append(made)
 
-    threads = [threading.Thread(target=work, args=pair) for pair in zip(mades, expected, strict=True)]
+    threads = [  # a new thread does not know of the tier that is chosen here
+        threading.Thread(target=contextvars.copy_context().run, args=(work, *pair))
+        for pair in zip(mades, expected, strict=True)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,0 +1,44 @@
+"""How a loop is compiled: cached on disk, without the interpreter's lock, and with a word when it takes time.
+
+Of the fast-math flags only `contract` (a fused multiply-add) and `nsz` are set: under the others nan and inf may be
+assumed away, and a diverged model would look healthy. `error_model="numpy"` drops the check for division by zero, which
+keeps a loop from being vectorised.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit
+from numba.core import event
+
+__all__ = ["OPTIONS", "compiled"]
+
+_log = logging.getLogger("minirnn")
+_said = threading.Event()
+OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}, "boundscheck": False}
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """The function, compiled at its first call for each dtype; where no cache can be written, for each process anew."""
+    try:
+        return njit(cache=True, **OPTIONS)(function)
+    except RuntimeError:
+        return njit(**OPTIONS)(function)
+
+
+class _Announce(event.Listener):  # type: ignore[misc]
+    """Says once a process that compilation has begun; loading compiled code from the cache is no such event."""
+
+    def on_start(self, occurrence: Any) -> None:
+        dispatcher = occurrence.data["dispatcher"]
+        if dispatcher.py_func.__module__.startswith(__package__) and not _said.is_set():
+            _said.set()
+            _log.warning("minirnn compiles its kernels for this machine (a few seconds, once; then they are cached)")
+
+    def on_end(self, occurrence: Any) -> None:
+        pass
+
+
+event.register("numba:compile", _Announce())

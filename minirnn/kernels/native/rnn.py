@@ -1,0 +1,142 @@
+"""The simple network's time loops, compiled. The maths and the slow twins: minirnn/kernels/rnn.py."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minirnn.kernels import rnn
+from minirnn.kernels.kernel import Gradients, Tape
+from minirnn.kernels.native.curves import tanh
+from minirnn.kernels.native.gemm import multiply
+from minirnn.kernels.native.jit import compiled
+from minirnn.kernels.native.products import NativeKernel, flags_of, packed, packed_transposed
+from minirnn.kernels.workspace import Workspace
+from minirnn.module import Array
+
+__all__ = ["NativeSimple"]
+
+
+class _Forward(NamedTuple):
+    ih: Array
+    hh: Array
+    bias: Array
+    memory: Workspace
+
+
+class _Backward(NamedTuple):
+    ih: Array | None
+    hh: Array
+    memory: Workspace
+
+
+class NativeSimple(NativeKernel, rnn.Simple):
+    def forward_weights(self, parameters: Mapping[str, Array]) -> Any:
+        w_ih, w_hh = parameters["weight_ih"], parameters["weight_hh"]
+        memory, by = Workspace("packed"), np.ones(len(w_ih), w_ih.dtype)
+        bias = parameters["bias_ih"] + parameters["bias_hh"] if "bias_ih" in parameters else np.zeros_like(by)
+        return _Forward(
+            packed_transposed(memory, "ih", w_ih, by), packed_transposed(memory, "hh", w_hh, by), bias, memory
+        )
+
+    def forward(self, weights: Any, x: Array, tape: Tape, outside: Array | None, work: Workspace) -> None:
+        h = tape["h"]
+        n, b, hidden = len(h) - 1, h.shape[1], h.shape[2]
+        arrays = (x.reshape(-1), h.reshape(-1), weights.ih, weights.hh, weights.bias, flags_of(outside))
+        _forward(*arrays, n, b, x.shape[1], hidden, self.name == "rnn_relu")
+
+    def backward_weights(self, parameters: Mapping[str, Array], wanted: set[str]) -> Any:
+        memory = Workspace("packed")
+        ih = packed(memory, "ih", parameters["weight_ih"]) if "xs" in wanted else None
+        return _Backward(ih, packed(memory, "hh", parameters["weight_hh"]), memory)
+
+    def unwind(
+        self,
+        weights: Any,
+        tape: Tape,
+        d_outputs: Array,
+        d_state: dict[str, Array],
+        dz: Array,
+        gradients: Gradients,
+        outside: Array | None,
+        work: Workspace,
+    ) -> None:
+        n, b, hidden = dz.shape
+        passed = work.array("passed", (b, hidden), dz.dtype)
+        flat = [array.reshape(-1) for array in (tape["h"], d_outputs, d_state["h"], dz, passed)]
+        _unwind(*flat, weights.hh, flags_of(outside), n, b, hidden, self.name == "rnn_relu")
+
+
+@compiled
+def _forward(
+    x: Array,
+    h: Array,
+    ih: Array,
+    hh: Array,
+    bias: Array,
+    outside: Array,
+    n: int,
+    b: int,
+    inputs: int,
+    hidden: int,
+    relu: bool,
+) -> None:
+    zero = h.dtype.type(0)
+    after = b * hidden
+    multiply(h, after, hidden, x, 0, inputs, n * b, ih, inputs, hidden, np.bool_(False))
+    for t in range(n):
+        at = t * after
+        multiply(h, at + after, hidden, h, at, hidden, b, hh, hidden, hidden, np.bool_(True))
+        for row in range(b):
+            now, new = at + row * hidden, at + after + row * hidden
+            if outside.size and outside[t * b + row]:
+                for j in range(hidden):
+                    h[new + j] = h[now + j]
+            elif relu:
+                for j in range(hidden):
+                    pre = h[new + j] + bias[j]
+                    h[new + j] = zero if pre <= zero else pre  # nan stays
+            else:
+                for j in range(hidden):
+                    h[new + j] = tanh(h[new + j] + bias[j])
+
+
+@compiled
+def _unwind(
+    h: Array,
+    d_outputs: Array,
+    dh: Array,
+    dz: Array,
+    passed: Array,
+    hh: Array,
+    outside: Array,
+    n: int,
+    b: int,
+    hidden: int,
+    relu: bool,
+) -> None:
+    one, zero = h.dtype.type(1), h.dtype.type(0)
+    after = b * hidden
+    for t in range(n - 1, -1, -1):
+        at = t * after
+        for j in range(after):
+            dh[j] += d_outputs[at + j]
+        if relu:
+            for j in range(after):
+                dz[at + j] = dh[j] * (one if h[at + after + j] > zero else zero)
+        else:
+            for j in range(after):
+                dz[at + j] = dh[j] * (one - h[at + after + j] * h[at + after + j])
+        if outside.size:
+            for j in range(after):
+                passed[j] = dh[j]
+            for row in range(b):
+                if outside[t * b + row]:
+                    for j in range(hidden):
+                        dz[at + row * hidden + j] = 0
+        multiply(dh, 0, hidden, dz, at, hidden, b, hh, hidden, hidden, np.bool_(False))
+        if outside.size:
+            for row in range(b):
+                if outside[t * b + row]:
+                    for j in range(hidden):
+                        dh[row * hidden + j] = passed[row * hidden + j]
