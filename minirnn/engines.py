@@ -10,10 +10,10 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import autograd.numpy as np
-import numpy as onp
 
 from minirnn import kernels, reference, tree
-from minirnn.module import Array, Module
+from minirnn.checks import check_lengths, check_positive
+from minirnn.module import Module
 from minirnn.transform import check_alive
 
 __all__ = ["Engine", "engine", "engine_names", "register_engine", "scan"]
@@ -108,13 +108,6 @@ def scan(
     return _choose(engine, cell, state, xs).run(cell, state, xs, checked, reverse, checkpoint_every)
 
 
-def check_positive(name: str, **sizes: Any) -> None:
-    """ValueError unless every size is a positive integer."""
-    for what, size in sizes.items():
-        if not isinstance(size, (int, onp.integer)) or isinstance(size, bool) or size < 1:
-            raise ValueError(f"{name}: {what}={size!r} came, a positive integer was expected")
-
-
 def _steps_and_batch(state: Any, xs: Any) -> tuple[int, int]:
     shapes = {f"xs.{path}".rstrip("."): np.shape(leaf) for path, leaf in tree.named_leaves(xs)}
     if not shapes:
@@ -129,15 +122,3 @@ def _steps_and_batch(state: Any, xs: Any) -> tuple[int, int]:
                 f"scan: {what} has shape {np.shape(leaf)}; xs has a batch of {batch}, so (B={batch}, ...) was expected"
             )
     return steps, batch
-
-
-def check_lengths(lengths: Any, steps: int, batch: int) -> Array:
-    """Lengths as (B,) integers within 0..T; ValueError otherwise."""
-    checked = onp.asarray(lengths)
-    if checked.dtype.kind not in "iu" or checked.shape != (batch,):
-        raise ValueError(
-            f"lengths: {checked.dtype} of shape {checked.shape} came, integers of shape ({batch},) were expected"
-        )
-    if batch and not (checked.min() >= 0 and checked.max() <= steps):
-        raise ValueError(f"lengths: between {checked.min()} and {checked.max()}, xs has {steps} steps")
-    return checked

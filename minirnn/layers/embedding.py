@@ -5,7 +5,7 @@ import numpy as onp
 from numpy.typing import DTypeLike
 
 from minirnn import functional, init
-from minirnn.layers.recurrent import check_positive
+from minirnn.checks import check_positive
 from minirnn.module import Array, Module, Parameter
 from minirnn.transform import stop_gradient
 

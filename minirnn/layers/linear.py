@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minirnn import functional, init
-from minirnn.layers.recurrent import check_float, check_positive
+from minirnn.checks import check_float, check_positive
 from minirnn.module import Array, Module, Parameter
 
 __all__ = ["Linear"]

@@ -6,7 +6,7 @@ import autograd.numpy as np
 import numpy as onp
 from numpy.typing import DTypeLike
 
-from minirnn.layers.recurrent import check_float, check_positive
+from minirnn.checks import check_float, check_positive
 from minirnn.module import Array, Module, Parameter
 
 __all__ = ["LayerNorm"]

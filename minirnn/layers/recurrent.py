@@ -7,10 +7,11 @@ import numpy as onp
 from numpy.typing import DTypeLike
 
 from minirnn import tree
-from minirnn.engines import check_engine_name, check_lengths, check_positive, scan
+from minirnn.checks import check_float, check_lengths, check_like, check_positive
+from minirnn.engines import check_engine_name, scan
 from minirnn.module import Array, Module
 
-__all__ = ["Cell", "Recurrent", "RecurrentLayer", "check_float", "check_positive"]
+__all__ = ["Cell", "Recurrent", "RecurrentLayer"]
 
 State = Any
 
@@ -121,29 +122,6 @@ class RecurrentLayer(Module):
             what = np.shape(xs)[axes:] if len(features) > 1 else np.shape(xs)[-1]
             raise ValueError(f"{name}: xs has {what} features, input_size is {self.input_size}")
         return axes == 1
-
-
-def check_float(name: str, xs: Any, dtype: Any) -> None:
-    """TypeError unless xs is an array of this float dtype."""
-    if not hasattr(xs, "shape"):
-        raise TypeError(f"{name}: {type(xs).__name__} came, an array was expected")
-    if dtype is not None and np.result_type(xs) != dtype:
-        raise TypeError(
-            f"{name}: xs is {np.result_type(xs)}, the parameters are {dtype}; use xs.astype(np.{dtype}), "
-            f"or model.astype(np.{np.result_type(xs)})"
-        )
-
-
-def check_like(name: str, expected: Any, came: Any) -> None:
-    """ValueError unless `came` is nested, shaped and typed as `expected`."""
-    want, have = dict(tree.named_leaves(expected)), dict(tree.named_leaves(came))
-    if list(want) != list(have):
-        raise ValueError(f"{name} has leaves {list(have)}, {list(want)} were expected")
-    for path, leaf in want.items():
-        shape, dtype = np.shape(have[path]), np.result_type(have[path])
-        if shape != np.shape(leaf) or dtype != np.result_type(leaf):
-            where = f"{name}.{path}".rstrip(".")
-            raise ValueError(f"{where} is {dtype} {shape}, {np.result_type(leaf)} {np.shape(leaf)} was expected")
 
 
 class Recurrent(RecurrentLayer):

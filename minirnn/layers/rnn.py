@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minirnn import init
+from minirnn.checks import check_positive
 from minirnn.functional import linear, relu, tanh
-from minirnn.layers.recurrent import Cell, check_positive
+from minirnn.layers.recurrent import Cell
 from minirnn.layers.stack import CellStack
 from minirnn.module import Array, Parameter
 

@@ -9,9 +9,10 @@ import numpy as onp
 from numpy.typing import DTypeLike
 
 from minirnn import functional, tree
+from minirnn.checks import check_positive
 from minirnn.engines import check_engine_name
 from minirnn.layers.dropout import check_probability, noise
-from minirnn.layers.recurrent import Cell, Recurrent, RecurrentLayer, State, check_positive
+from minirnn.layers.recurrent import Cell, Recurrent, RecurrentLayer, State
 from minirnn.module import Array, Module
 
 __all__ = ["Bidirectional", "CellStack", "Function", "Sequential", "Stacked"]

@@ -228,3 +228,23 @@ def test_tied_parameters_are_one():
 def test_checkpoint_every_is_a_positive_integer(every):
     with pytest.raises(ValueError, match=r"checkpoint_every=.* a positive integer was expected"):
         problem("gru").scan("auto", every)(*problem("gru").primals())
+
+
+@EVERY_CELL
+@pytest.mark.parametrize("every", [None, 2])
+def test_what_borrowed_memory_held_before_does_not_matter(kind, every, on_tier, monkeypatch):
+    made = problem(kind, lengths=np.array([5, 1, 3]), every=every)
+    expected = both(made)
+    new, take = workspace._aligned, workspace.Workspace.__init__
+
+    def poisoned(memory):
+        memory.fill(255)  # every float in it is nan
+        return memory
+
+    def taken_poisoned(self, role):
+        take(self, role)
+        self._held = {name: poisoned(memory) for name, memory in self._held.items()}
+
+    monkeypatch.setattr(workspace, "_aligned", lambda size: poisoned(new(size)))
+    monkeypatch.setattr(workspace.Workspace, "__init__", taken_poisoned)
+    assert same_bits(both(made), expected)

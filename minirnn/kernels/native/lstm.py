@@ -111,6 +111,9 @@ def _forward(
                     c[new + j] = c[now + j]
                 for j in range(shown):
                     h[new_h + j] = h[new_h - b * shown + j]
+                if hr.size:  # the gradient of W_hr multiplies it by 0, which is not 0 if this memory holds nan
+                    for j in range(hidden):
+                        m[now + j] = 0
                 continue
             for j in range(width):
                 z[at + j] = tanh(z[at + j] + bias[j]) * stretch[j] + (one - stretch[j])

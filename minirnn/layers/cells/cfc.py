@@ -24,12 +24,13 @@ import numpy as onp
 from numpy.typing import DTypeLike
 
 from minirnn import init
+from minirnn.checks import check_positive
 from minirnn.functional import linear, sigmoid, split, tanh
 from minirnn.layers.cells.gates import keep
 from minirnn.layers.cells.parameters import declare
 from minirnn.layers.cells.registry import register
 from minirnn.layers.cells.timed import TimedInput, beside
-from minirnn.layers.recurrent import Cell, check_positive
+from minirnn.layers.recurrent import Cell
 from minirnn.module import Array
 
 __all__ = ["CfC"]

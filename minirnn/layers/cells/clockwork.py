@@ -21,10 +21,11 @@ import numpy as onp
 from numpy.typing import DTypeLike
 
 from minirnn import init
+from minirnn.checks import check_positive
 from minirnn.functional import linear, tanh
 from minirnn.layers.cells.parameters import declare
 from minirnn.layers.cells.registry import register
-from minirnn.layers.recurrent import Cell, check_positive
+from minirnn.layers.recurrent import Cell
 from minirnn.module import Array, Buffer
 
 __all__ = ["ClockInput", "ClockworkRNN"]

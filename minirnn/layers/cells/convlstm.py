@@ -20,13 +20,14 @@ import numpy as onp
 from numpy.typing import DTypeLike
 
 from minirnn import init
+from minirnn.checks import check_positive
 from minirnn.functional import sigmoid, tanh
 from minirnn.layers.cells.convolution import convolve
 from minirnn.layers.cells.gates import rows
 from minirnn.layers.cells.parameters import declare
 from minirnn.layers.cells.registry import register
 from minirnn.layers.lstm import LSTMState
-from minirnn.layers.recurrent import Cell, check_positive
+from minirnn.layers.recurrent import Cell
 from minirnn.module import Array
 
 __all__ = ["ConvLSTM"]

@@ -10,9 +10,10 @@ from typing import Any, cast
 import autograd.numpy as np
 
 from minirnn import tree
+from minirnn.checks import check_float, check_like
 from minirnn.layers.cell import cell
 from minirnn.layers.cells.associative_scan import complex_pairs, linear_scan
-from minirnn.layers.recurrent import Cell, check_float, check_like
+from minirnn.layers.recurrent import Cell
 from minirnn.module import Array
 
 __all__ = ["LinearCell", "check_sequence", "last", "linear_cell"]

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minirnn import init
-from minirnn.layers.recurrent import Cell, check_positive
+from minirnn.checks import check_positive
+from minirnn.layers.recurrent import Cell
 from minirnn.module import Array, Parameter
 
 __all__ = ["declare", "fan_in_normal", "fan_in_uniform"]

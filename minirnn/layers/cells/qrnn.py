@@ -20,12 +20,13 @@ import autograd.numpy as np
 import numpy as onp
 from numpy.typing import DTypeLike
 
+from minirnn.checks import check_positive
 from minirnn.functional import linear, sigmoid, split, tanh
 from minirnn.layers.cells.associative_scan import linear_scan
 from minirnn.layers.cells.linear_recurrence import check_sequence, last
 from minirnn.layers.cells.parameters import declare
 from minirnn.layers.cells.registry import register
-from minirnn.layers.recurrent import Cell, check_positive
+from minirnn.layers.recurrent import Cell
 from minirnn.module import Array
 
 __all__ = ["QRNN", "QRNNState"]

@@ -32,12 +32,13 @@ import numpy as onp
 from numpy.typing import DTypeLike
 
 from minirnn import init
+from minirnn.checks import check_positive
 from minirnn.functional import linear, relu, sigmoid, softplus, split, tanh
 from minirnn.layers.cell import cell
 from minirnn.layers.cells.gates import blocks
 from minirnn.layers.cells.parameters import declare
 from minirnn.layers.cells.registry import register
-from minirnn.layers.recurrent import Cell, check_positive
+from minirnn.layers.recurrent import Cell
 from minirnn.module import Array
 
 __all__ = ["mLSTM", "mLSTMState", "sLSTM", "stabilised_gates"]

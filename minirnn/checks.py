@@ -1,0 +1,53 @@
+"""What calls check of their arguments; each says what came and what was expected."""
+
+from typing import Any
+
+import autograd.numpy as np
+import numpy as onp
+
+from minirnn import tree
+from minirnn.module import Array
+
+__all__ = ["check_float", "check_lengths", "check_like", "check_positive"]
+
+
+def check_positive(name: str, **sizes: Any) -> None:
+    """ValueError unless every size is a positive integer."""
+    for what, size in sizes.items():
+        if not isinstance(size, (int, onp.integer)) or isinstance(size, bool) or size < 1:
+            raise ValueError(f"{name}: {what}={size!r} came, a positive integer was expected")
+
+
+def check_float(name: str, xs: Any, dtype: Any) -> None:
+    """TypeError unless xs is an array of this float dtype."""
+    if not hasattr(xs, "shape"):
+        raise TypeError(f"{name}: {type(xs).__name__} came, an array was expected")
+    if dtype is not None and np.result_type(xs) != dtype:
+        raise TypeError(
+            f"{name}: xs is {np.result_type(xs)}, the parameters are {dtype}; use xs.astype(np.{dtype}), "
+            f"or model.astype(np.{np.result_type(xs)})"
+        )
+
+
+def check_like(name: str, expected: Any, came: Any) -> None:
+    """ValueError unless `came` is nested, shaped and typed as `expected`."""
+    want, have = dict(tree.named_leaves(expected)), dict(tree.named_leaves(came))
+    if list(want) != list(have):
+        raise ValueError(f"{name} has leaves {list(have)}, {list(want)} were expected")
+    for path, leaf in want.items():
+        shape, dtype = np.shape(have[path]), np.result_type(have[path])
+        if shape != np.shape(leaf) or dtype != np.result_type(leaf):
+            where = f"{name}.{path}".rstrip(".")
+            raise ValueError(f"{where} is {dtype} {shape}, {np.result_type(leaf)} {np.shape(leaf)} was expected")
+
+
+def check_lengths(lengths: Any, steps: int, batch: int) -> Array:
+    """Lengths as (B,) integers within 0..T; ValueError otherwise."""
+    checked = onp.asarray(lengths)
+    if checked.dtype.kind not in "iu" or checked.shape != (batch,):
+        raise ValueError(
+            f"lengths: {checked.dtype} of shape {checked.shape} came, integers of shape ({batch},) were expected"
+        )
+    if batch and not (checked.min() >= 0 and checked.max() <= steps):
+        raise ValueError(f"lengths: between {checked.min()} and {checked.max()}, xs has {steps} steps")
+    return checked
