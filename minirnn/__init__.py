@@ -7,7 +7,6 @@ minirnn.optim.Adam(model, lr=1e-3).step(grads)                                  
 
 from minirnn import functional, gradcheck, init, losses, optim
 from minirnn.engines import engine, scan
-from minirnn.kernels.threads import get_num_threads, set_num_threads
 from minirnn.layers import (
     GRU,
     LSTM,
@@ -34,6 +33,7 @@ from minirnn.layers import (
 )
 from minirnn.module import Buffer, Module, Parameter, tie
 from minirnn.saving import load, save
+from minirnn.threads import get_num_threads, set_num_threads
 from minirnn.transform import (
     StaleBoxError,
     UnreachedWarning,

@@ -10,6 +10,7 @@ from typing import Any
 import autograd.numpy as np
 import numpy as onp
 
+from minirnn import threads
 from minirnn.module import Array
 from minirnn.primitive import elementwise, primitive, variadic
 
@@ -21,6 +22,7 @@ __all__ = [
     "log_softmax",
     "logsumexp",
     "pick",
+    "product",
     "relu",
     "sigmoid",
     "silu",
@@ -64,8 +66,16 @@ def _rows(x: Array) -> Array:
     return np.reshape(x, (-1, np.shape(x)[-1]))
 
 
+product: Function = primitive(
+    threads.product,
+    [lambda g, y, a, b: product(g, np.transpose(b)), lambda g, y, a, b: product(np.transpose(a), g)],
+    [lambda t, y, a, b: product(t, b), lambda t, y, a, b: product(a, t)],
+)
+product.__doc__ = """a @ b for two matrices, (M, K) and (K, N), in minirnn's own threads."""
+
+
 def _linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
-    y = _rows(x) @ weight.T  # time and batch folded into the rows of one product
+    y = threads.product(_rows(x), weight.T)  # time and batch folded into the rows of one product
     if bias is not None:
         y += bias
     return y.reshape(*x.shape[:-1], weight.shape[0])
@@ -74,8 +84,8 @@ def _linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
 linear: Function = primitive(
     _linear,
     [
-        lambda g, y, x, weight, bias=None: np.reshape(np.dot(_rows(g), weight), np.shape(x)),
-        lambda g, y, x, weight, bias=None: np.dot(_rows(g).T, _rows(x)),
+        lambda g, y, x, weight, bias=None: np.reshape(product(_rows(g), weight), np.shape(x)),
+        lambda g, y, x, weight, bias=None: product(np.transpose(_rows(g)), _rows(x)),
         lambda g, y, x, weight, bias: np.sum(_rows(g), axis=0),
     ],
     [

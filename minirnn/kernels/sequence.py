@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minirnn.kernels import threads
+from minirnn import threads
 from minirnn.kernels.kernel import Gradients, Kernel, Sizes, Tape
 from minirnn.kernels.workspace import Workspace
 from minirnn.module import Array

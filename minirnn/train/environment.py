@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from minirnn import engines, tree
-from minirnn.kernels.threads import get_num_threads
 from minirnn.kernels.tier import current
 from minirnn.layers import Cell
 from minirnn.layers.recurrent import RecurrentLayer
 from minirnn.module import Module
+from minirnn.threads import get_num_threads
 
 __all__ = ["changes", "environment"]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from minirnn.kernels import threads
+from minirnn import threads
 from minirnn.kernels.kernel import Gradients, Kernel, Sizes
 from minirnn.kernels.native import gemm
 from minirnn.kernels.native.jit import compiled

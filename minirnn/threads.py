@@ -1,16 +1,25 @@
-"""How many threads the kernels use, and running a function in several at once.
+"""How many threads minirnn uses, running a function in several at once, and large matrix products.
 
-The threads are ours, and each runs a share of the batch from the first step to the last, so that they meet once a
-sequence and not once a step. BLAS has a pool of its own, which set_num_threads limits too where it can be reached.
+The threads are ours: in a kernel each runs a share of the batch from the first step to the last, so that they meet once
+a sequence and not once a step. BLAS has a pool of its own, whose threads go on spinning for a while after each product
+and would take the processors from ours (a training step took twice as long). So products that minirnn makes beside its
+kernels run in our threads too, each with BLAS held to one, where the extra `fast` lets BLAS be reached.
 """
 
+import functools
 import os
 import threading
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any
 
-__all__ = ["each", "get_num_threads", "set_num_threads"]
+import numpy as np
+
+from minirnn.module import Array
+
+__all__ = ["each", "get_num_threads", "product", "set_num_threads"]
+
+SHARE = 4e6  # multiplications and additions that are worth a thread of their own
 
 _count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _jobs: SimpleQueue[Any] = SimpleQueue()
@@ -33,11 +42,65 @@ def set_num_threads(n: int) -> None:
     if not isinstance(n, int) or isinstance(n, bool) or n < 1:
         raise ValueError(f"set_num_threads: {n!r} came, a positive integer was expected")
     _count = n
+    for pool in _blas_pools():
+        pool.set_num_threads(n)
+
+
+@functools.cache
+def _blas_pools() -> tuple[Any, ...]:
+    """NumPy's BLAS, and others that are loaded, as threadpoolctl reaches them; empty without it."""
     try:
-        from threadpoolctl import threadpool_limits
+        from threadpoolctl import ThreadpoolController
     except ImportError:
-        return
-    threadpool_limits(limits=n, user_api="blas")
+        return ()
+    return tuple(ThreadpoolController().select(user_api="blas").lib_controllers)
+
+
+def product(a: Array, b: Array) -> Array:
+    """a @ b for two matrices."""
+    work = 2.0 * a.shape[0] * a.shape[1] * b.shape[1]
+    if work < SHARE or not _blas_pools():
+        return np.matmul(a, b)
+    out = np.empty((a.shape[0], b.shape[1]), np.result_type(a, b))
+    count = max(1, min(_count, int(work / SHARE), max(out.shape)))
+    by_rows = out.shape[0] >= out.shape[1]
+    cuts = [out.shape[0 if by_rows else 1] * k // count for k in range(count + 1)]
+
+    def share(k: int) -> None:
+        part = slice(cuts[k], cuts[k + 1])
+        if by_rows:
+            np.matmul(a[part], b, out=out[part])
+        else:
+            out[:, part] = np.matmul(a, b[:, part])
+
+    with _single_threaded_blas:
+        each(share, range(count))
+    return out
+
+
+class _SingleThreadedBlas:
+    """A block in which BLAS keeps to the thread that calls it; blocks may overlap in time."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._before = threading.Lock(), 0, [0]
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._before = [pool.get_num_threads() for pool in _blas_pools()]
+                for pool in _blas_pools():
+                    pool.set_num_threads(1)
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                for pool, count in zip(_blas_pools(), self._before, strict=True):
+                    pool.set_num_threads(count)
+
+
+_single_threaded_blas = _SingleThreadedBlas()
 
 
 def each(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
