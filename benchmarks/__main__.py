@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-BENCHMARKS = ["overhead", "layers", "training_step", "scaling"]
+BENCHMARKS = ["overhead", "layers", "training_step", "scaling", "parallel_scan"]
 PACKAGES = ["minirnn", "numpy", "autograd", "numba", "torch", "jax"]
 RESULTS = Path(__file__).with_name("RESULTS.md")
 

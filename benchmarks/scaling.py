@@ -32,7 +32,7 @@ def measure(quick: bool = False) -> list[dict[str, Any]]:
             problem = Problem("LSTM", "train", (size["B"], size["T"], size["I"], size["H"]), "float32")
             calls = {"minirnn": ours(problem), "torch": torch_layer(problem, THREADS)}
             there = {name: call for name, call in calls.items() if call is not None}
-            timings = interleaved(there, seconds=1.0 if quick else 4.0, rounds=3 if quick else 7)
+            timings = interleaved(there, seconds=1.0 if quick else 4.0, rounds=3 if quick else 5)
             seconds = {name: timing.median for name, timing in timings.items()}
             rows.append({"axis": axis, "value": value, "seconds": seconds, "peak_mib": peak_memory(problem)})
     return rows

@@ -138,7 +138,7 @@ def measure(quick: bool = False) -> list[dict[str, Any]]:
     for size in SIZES:
         calls = {"minirnn": ours(size), "torch": with_torch(size), "jax": with_jax(size)}
         there = {name: call for name, call in calls.items() if call is not None}
-        timings = interleaved(there, seconds=2.0 if quick else 10.0, rounds=5 if quick else 21)
+        timings = interleaved(there, seconds=2.0 if quick else 8.0, rounds=5 if quick else 15)
         rows.append({"size": size, "seconds": {name: timing._asdict() for name, timing in timings.items()}})
     return rows
 

@@ -77,3 +77,9 @@ def test_the_guide_to_checking_a_gradient(tmp_path):
     (tmp_path / "layer.py").write_text(layer.replace("(1 - y)", "(1 - y * y)"))
     passed = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
     assert "1 passed" in passed.stdout, passed.stdout
+
+
+@pytest.mark.parametrize("page", ["docs/training.md", "docs/data.md"])
+def test_the_code_of_a_page_runs(page, tmp_path):
+    code = f"import os; os.chdir({str(tmp_path)!r})\n" + "\n".join(python_blocks(page))
+    run("-c", code)

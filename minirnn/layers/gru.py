@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minirnn.functional import linear, sigmoid, split, tanh
+from minirnn.layers.gates import declare_gates
 from minirnn.layers.recurrent import Cell
-from minirnn.layers.rnn import declare_gates
 from minirnn.layers.stack import CellStack
 from minirnn.module import Array
 

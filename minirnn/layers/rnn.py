@@ -5,14 +5,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minirnn import init
-from minirnn.checks import check_positive
 from minirnn.functional import linear, relu, tanh
+from minirnn.layers.gates import declare_gates
 from minirnn.layers.recurrent import Cell
 from minirnn.layers.stack import CellStack
-from minirnn.module import Array, Parameter
+from minirnn.module import Array
 
-__all__ = ["RNN", "RNNCell", "declare_gates", "rnn_step"]
+__all__ = ["RNN", "RNNCell", "rnn_step"]
 
 NONLINEARITIES = {"tanh": tanh, "relu": relu}
 
@@ -28,31 +27,6 @@ def rnn_step(
 ) -> Array:
     """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu. h: (B, H), x: (B, I), weights (H, I) and (H, H) -> (B, H)."""
     return NONLINEARITIES[nonlinearity](linear(x, weight_ih, bias_ih) + linear(h, weight_hh, bias_hh))
-
-
-def declare_gates(
-    cell: Cell,
-    gates: int,
-    input_size: int,
-    hidden_size: int,
-    bias: bool,
-    rng: np.random.Generator | None,
-    dtype: DTypeLike,
-    proj_size: int = 0,
-) -> None:
-    """Give a cell PyTorch's parameters, U(-k, k) with k = 1 / sqrt(H): weight_ih (gates*H, I), weight_hh (gates*H, H),
-    two biases (gates*H,) or None, and with proj_size weight_hr (P, H), where weight_hh is (gates*H, P)."""
-    name = type(cell).__name__
-    check_positive(name, input_size=input_size, hidden_size=hidden_size)
-    draw, rng = init.torch_default(hidden_size), rng or np.random.default_rng()
-    rows, fed_back = gates * hidden_size, proj_size or hidden_size
-    cell.input_size, cell.hidden_size = input_size, hidden_size
-    cell.weight_ih = Parameter(draw(rng, (rows, input_size), dtype))
-    cell.weight_hh = Parameter(draw(rng, (rows, fed_back), dtype))
-    cell.bias_ih = Parameter(draw(rng, (rows,), dtype)) if bias else None
-    cell.bias_hh = Parameter(draw(rng, (rows,), dtype)) if bias else None
-    if proj_size:
-        cell.weight_hr = Parameter(draw(rng, (proj_size, hidden_size), dtype))
 
 
 class RNNCell(Cell):
