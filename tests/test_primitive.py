@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import minirnn
-from minirnn.primitive import elementwise, is_traced, primitive, variadic
+from minirnn.primitive import elementwise, is_traced, joint, primitive, variadic
 
 square = elementwise(lambda x: x * x, lambda y, x: 2 * x)
 times = primitive(lambda a, b: a * b, [lambda g, y, a, b: g * b, lambda g, y, a, b: g * a])
@@ -24,6 +24,20 @@ def test_variadic_functions_move_with_some_of_their_arguments():
     a, b = np.array([1.0]), np.array([2.0])
     assert minirnn.jvp(lambda a: total(a, b, a), (a,), (b,)) == (4.0, 4.0)
     assert minirnn.grad(lambda a: anp.sum(total(a, b, a)))(a) == [2.0]
+
+
+def test_joint_cotangents_are_one_computation_for_all_arguments():
+    calls = []
+    product = joint(
+        lambda a, b: a * b,
+        lambda g, y, a, b: calls.append(1) or (g * b, g * a),
+        lambda ts, y, a, b: ts[0] * b + a * ts[1],
+    )
+    a, b = np.array([3.0]), np.array([5.0])
+    assert minirnn.grad(lambda a, b: anp.sum(product(a, b)), argnums=(0, 1))(a, b) == ([5.0], [3.0])
+    assert calls == [1]
+    assert minirnn.jvp(lambda b: product(a, b), (b,), (np.array([2.0]),)) == (15.0, 6.0)
+    assert minirnn.hvp(lambda a: anp.sum(product(a, product(a, a))))(a, np.ones(1)) == [18.0]
 
 
 def test_is_traced():
