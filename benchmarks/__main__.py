@@ -39,7 +39,7 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
     plot_file: Annotated[Path | None, typer.Option("--plot", help="Draw what can be drawn there, as PNG.")] = None,
 ) -> None:
-    """Measure, and print tables. A full run (neither --only nor --quick) also writes benchmarks/RESULTS.md."""
+    """Measure, and print tables. A run of all (no --only) also writes benchmarks/RESULTS.md."""
     unknown = [name for name in only or [] if name not in BENCHMARKS]
     if unknown:
         raise typer.BadParameter(f"{', '.join(unknown)} came, one of {', '.join(BENCHMARKS)} was expected")
@@ -55,8 +55,8 @@ def main(
         json_file.write_text(json.dumps(figures, indent=2) + "\n")
     if plot_file is not None:
         draw(figures, plot_file)
-    if not only and not quick:
-        write_results(figures, tables)
+    if not only:
+        write_results(figures, tables, quick)
 
 
 def draw(figures: dict[str, Any], path: Path) -> None:
@@ -81,7 +81,7 @@ def draw(figures: dict[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def write_results(figures: dict[str, Any], tables: list[Any]) -> None:
+def write_results(figures: dict[str, Any], tables: list[Any], quick: bool) -> None:
     """The tables as text in RESULTS.md, with the date and the machine."""
     wide = Console(width=220, file=open(os.devnull, "w"), record=True, highlight=False)  # noqa: SIM115
     for table in tables:
@@ -89,7 +89,8 @@ def write_results(figures: dict[str, Any], tables: list[Any]) -> None:
     described = "\n".join([f"- date: {figures['date']}", *(f"- {k}: {v}" for k, v in figures["machine"].items())])
     text = "\n".join([line.rstrip() for line in wide.export_text().splitlines()])
     RESULTS.write_text(
-        f"# Results\n\nThe last full run, written by `python -m benchmarks`.\n\n{described}\n\n```\n{text}\n```\n"
+        f"# Results\n\nThe last run, written by `python -m benchmarks{' --quick' * quick}`"
+        f"{': the small sizes only, and few repetitions' * quick}.\n\n{described}\n\n```\n{text}\n```\n"
     )
 
 

@@ -130,6 +130,8 @@ def jax_accepts(f: Callable[..., Any], vjp: Callable[..., Any], args: tuple[Any,
         check_grads(wrapped, arrays, order=1, modes=["rev"])
     except Exception:
         return False
+    finally:
+        jax.clear_caches()  # every trap and seed is a function of its own
     return True
 
 

@@ -72,7 +72,7 @@ def measure(quick: bool = False) -> list[dict[str, Any]]:
     peaks = {dtype: peak_flops(dtype) for dtype in {problem.dtype for problem in chosen}}
     rows = []
     for problem in chosen:
-        timings = interleaved(contenders(problem), seconds=1.0 if quick else 4.0, rounds=5 if quick else 9)
+        timings = interleaved(contenders(problem), seconds=1.0 if quick else 3.0, rounds=5 if quick else 7)
         floor = problem.flops() / peaks[problem.dtype]
         rows.append(
             {

@@ -17,8 +17,9 @@ import autograd.extend as extend
 import autograd.numpy as np
 import numpy as onp
 from autograd.core import JVPNode
-from autograd.tracer import Box, isbox
+from autograd.tracer import Box, isbox, new_box
 
+from minirnn.boxes import dtype_of, shape_of, unboxed
 from minirnn.transform import jvp, silent_vjp
 
 __all__ = ["Rule", "call"]
@@ -77,11 +78,29 @@ def call(rule: Rule, arrays: Arrays) -> tuple[Any, ...]:
     """The rule's results for these arrays, differentiable where one of them is."""
     if not any(isbox(array) for array in arrays):
         return rule.forward(arrays, keep=False)[0]
-    bundle = _run(rule, any(_needs_backward(array) for array in arrays), *arrays)
-    plain = bundle
-    while isbox(plain):
-        plain = plain._value
-    return tuple([_take(bundle, i, None) for i in range(len(plain.parts))])
+    keep = any(_needs_backward(array) for array in arrays)
+    boxed = [i for i, array in enumerate(arrays) if isbox(array)]
+    trace = arrays[boxed[0]]._trace
+    if all(arrays[i]._trace == trace and not isbox(arrays[i]._value) for i in boxed):
+        return _call_in_one_trace(rule, keep, arrays, boxed)
+    bundle = _run(rule, keep, *arrays)
+    return tuple([_take(bundle, i, None) for i in range(len(unboxed(bundle).parts))])
+
+
+def _call_in_one_trace(rule: Rule, keep: bool, arrays: Arrays, boxed: Sequence[int]) -> tuple[Any, ...]:
+    """What _run and _take do where every box belongs to one trace, without autograd's search for the innermost one."""
+    nodes, plain = [arrays[i]._node for i in boxed], list(arrays)
+    for i in boxed:
+        plain[i] = plain[i]._value
+    trace, make_node = arrays[boxed[0]]._trace, type(nodes[0])
+    bundle = Bundle(*rule.forward(plain, keep))
+    node = make_node(bundle, _run, (rule, keep, *plain), {}, [i + _FIRST for i in boxed], nodes)
+    return tuple(
+        [
+            new_box(part, trace, make_node(part, _take, (bundle, i, None), {}, (0,), (node,)))
+            for i, part in enumerate(bundle.parts)
+        ]
+    )
 
 
 def _needs_backward(array: Any) -> bool:
@@ -99,7 +118,7 @@ def _taken(bundle: Bundle, i: int, like: Any) -> Any:
 
 
 def _shape_and_dtype(array: Any) -> tuple[Any, Any]:
-    return np.shape(array), np.result_type(array)
+    return shape_of(array), dtype_of(array)
 
 
 def _put_alone(g: Any, i: int, count: int) -> Bundle:
@@ -114,9 +133,7 @@ _put = extend.primitive(_put_alone)
 
 def _take_vjp(argnums: Any, y: Any, args: Any, kwargs: Any) -> Callable[[Any], Any]:
     bundle, i, _ = args
-    while isbox(bundle):
-        bundle = bundle._value
-    count = len(bundle.parts)
+    count = len(unboxed(bundle).parts)
     return lambda g: (_put(g, i, count),)
 
 
@@ -153,7 +170,7 @@ def _run_vjp(argnums: Any, bundle: Any, args: Any, kwargs: Any) -> Callable[[Any
 
 def _run_jvp(argnums: Any, tangents: Any, bundle: Any, args: Any, kwargs: Any) -> Any:
     rule, arrays = args[0], args[_FIRST:]
-    moved = {i - _FIRST: np.astype(t, np.result_type(args[i])) for i, t in zip(argnums, tangents, strict=True)}
+    moved = {i - _FIRST: np.astype(t, dtype_of(args[i])) for i, t in zip(argnums, tangents, strict=True)}
     if isbox(bundle) or any(isbox(t) for t in tangents):
         parts = _twin_tangent(rule, arrays, moved)
         puts = [_put(part, i, len(parts)) for i, part in enumerate(parts)]
@@ -167,9 +184,7 @@ extend.defjvp_argnums(_run, _run_jvp)
 
 # ---------------------------------------------------------------- the twin's derivatives
 def _parts(cotangent: Any, bundle: Any) -> list[Any]:
-    while isbox(bundle):
-        bundle = bundle._value
-    return [_take(cotangent, i, _shape_and_dtype(part)) for i, part in enumerate(bundle.parts)]
+    return [_take(cotangent, i, _shape_and_dtype(part)) for i, part in enumerate(unboxed(bundle).parts)]
 
 
 def _twin_of(rule: Rule, arrays: Arrays, moving: Sequence[int]) -> Callable[..., tuple[Any, ...]]:

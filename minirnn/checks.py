@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import autograd.numpy as np
 import numpy as onp
 
 from minirnn import tree
+from minirnn.boxes import dtype_of, shape_of
 from minirnn.module import Array
 
 __all__ = ["check_float", "check_lengths", "check_like", "check_positive"]
@@ -22,10 +22,10 @@ def check_float(name: str, xs: Any, dtype: Any) -> None:
     """TypeError unless xs is an array of this float dtype."""
     if not hasattr(xs, "shape"):
         raise TypeError(f"{name}: {type(xs).__name__} came, an array was expected")
-    if dtype is not None and np.result_type(xs) != dtype:
+    if dtype is not None and dtype_of(xs) != dtype:
         raise TypeError(
-            f"{name}: xs is {np.result_type(xs)}, the parameters are {dtype}; use xs.astype(np.{dtype}), "
-            f"or model.astype(np.{np.result_type(xs)})"
+            f"{name}: xs is {dtype_of(xs)}, the parameters are {dtype}; use xs.astype(np.{dtype}), "
+            f"or model.astype(np.{dtype_of(xs)})"
         )
 
 
@@ -35,10 +35,10 @@ def check_like(name: str, expected: Any, came: Any) -> None:
     if list(want) != list(have):
         raise ValueError(f"{name} has leaves {list(have)}, {list(want)} were expected")
     for path, leaf in want.items():
-        shape, dtype = np.shape(have[path]), np.result_type(have[path])
-        if shape != np.shape(leaf) or dtype != np.result_type(leaf):
+        shape, dtype = shape_of(have[path]), dtype_of(have[path])
+        if shape != shape_of(leaf) or dtype != dtype_of(leaf):
             where = f"{name}.{path}".rstrip(".")
-            raise ValueError(f"{where} is {dtype} {shape}, {np.result_type(leaf)} {np.shape(leaf)} was expected")
+            raise ValueError(f"{where} is {dtype} {shape}, {dtype_of(leaf)} {shape_of(leaf)} was expected")
 
 
 def check_lengths(lengths: Any, steps: int, batch: int) -> Array:

@@ -9,12 +9,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-import autograd.numpy as np
-
 from minirnn import kernels, reference, tree
+from minirnn.boxes import check_alive, shape_of
 from minirnn.checks import check_lengths, check_positive
 from minirnn.module import Module
-from minirnn.transform import check_alive
 
 __all__ = ["Engine", "engine", "engine_names", "register_engine", "scan"]
 
@@ -109,16 +107,15 @@ def scan(
 
 
 def _steps_and_batch(state: Any, xs: Any) -> tuple[int, int]:
-    shapes = {f"xs.{path}".rstrip("."): np.shape(leaf) for path, leaf in tree.named_leaves(xs)}
+    shapes = [(path, shape_of(leaf)) for path, leaf in tree.named_leaves(xs, "xs")]
     if not shapes:
         raise ValueError("scan: xs holds no array")
-    if any(len(shape) < 2 for shape in shapes.values()) or len({shape[:2] for shape in shapes.values()}) > 1:
-        raise ValueError(f"scan: xs has shapes {shapes}; arrays (T, B, ...) with one T and one B were expected")
-    steps, batch = next(iter(shapes.values()))[:2]
-    for path, leaf in tree.named_leaves(state):
-        if np.shape(leaf)[:1] != (batch,):
-            what = f"state.{path}".rstrip(".")
+    if any(len(shape) < 2 or shape[:2] != shapes[0][1][:2] for _, shape in shapes):
+        raise ValueError(f"scan: xs has shapes {dict(shapes)}; arrays (T, B, ...) with one T and one B were expected")
+    steps, batch = shapes[0][1][:2]
+    for path, leaf in tree.named_leaves(state, "state"):
+        if shape_of(leaf)[:1] != (batch,):
             raise ValueError(
-                f"scan: {what} has shape {np.shape(leaf)}; xs has a batch of {batch}, so (B={batch}, ...) was expected"
+                f"scan: {path} has shape {shape_of(leaf)}; xs has a batch of {batch}, so (B={batch}, ...) was expected"
             )
     return steps, batch

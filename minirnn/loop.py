@@ -13,6 +13,7 @@ import autograd.numpy as np
 import numpy as onp
 
 from minirnn import functional, tree
+from minirnn.boxes import dtype_of, shape_of
 from minirnn.module import Array
 
 __all__ = ["read_only", "run"]
@@ -28,7 +29,7 @@ def run(step: Step, state: Any, xs: Any, lengths: Array | None = None, reverse: 
     zeros. `reverse` goes from the last step to the first, and outputs[t] still belongs to xs[t].
     """
     columns, rebuild = tree.flatten(xs)
-    steps = np.shape(columns[0])[0]
+    steps = shape_of(columns[0])[0]
     inside = None if lengths is None else onp.arange(steps)[:, None] < lengths
     if inside is not None:
         columns = [_only_where(inside, column) for column in columns]
@@ -58,10 +59,10 @@ def run(step: Step, state: Any, xs: Any, lengths: Array | None = None, reverse: 
 
 def _no_outputs(step: Step, state: Any, rebuild: Callable[..., Any], columns: Any) -> Any:
     """Outputs of length 0, shaped as one step on zeros shapes them."""
-    zeros = [onp.zeros(np.shape(column)[1:], np.result_type(column)) for column in columns]
+    zeros = [onp.zeros(shape_of(column)[1:], dtype_of(column)) for column in columns]
     result = step(tree.map(read_only, state), rebuild(zeros))
     _check(state, result)
-    return tree.map(lambda leaf: onp.zeros((0, *np.shape(leaf)), np.result_type(leaf)), result[1])
+    return tree.map(lambda leaf: onp.zeros((0, *shape_of(leaf)), dtype_of(leaf)), result[1])
 
 
 def read_only(array: Any) -> Any:
@@ -83,11 +84,11 @@ def _check(state: Any, result: Any) -> None:
         raise TypeError(f"the step returned a state with leaves {names[0]}, {names[1]} came in")
     for (path, old), (_, new) in zip(before, after, strict=True):
         what = f"the step's state{' ' + path if path else ''}"
-        if np.shape(new) != np.shape(old):
-            raise ValueError(f"{what} came in with shape {np.shape(old)} and left with {np.shape(new)}")
-        if np.result_type(new) != np.result_type(old):
+        if shape_of(new) != shape_of(old):
+            raise ValueError(f"{what} came in with shape {shape_of(old)} and left with {shape_of(new)}")
+        if dtype_of(new) != dtype_of(old):
             raise TypeError(
-                f"{what} came in as {np.result_type(old)} and left as {np.result_type(new)}: an input, a parameter or "
+                f"{what} came in as {dtype_of(old)} and left as {dtype_of(new)}: an input, a parameter or "
                 "a NumPy scalar in the step has another dtype (np.sqrt(4) is a float64; use Python numbers, 4**0.5)"
             )
 
@@ -103,7 +104,7 @@ def _where(mask: Array, array: Any, other: Any) -> Any:
 
 def _only_where(mask: Array, array: Any) -> Any:
     """The array with zeros where the mask is False, whatever stands there (also nan)."""
-    return _where(mask, array, onp.zeros((), np.result_type(array)))
+    return _where(mask, array, onp.zeros((), dtype_of(array)))
 
 
 def _copied(array: Any) -> Any:

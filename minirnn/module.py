@@ -336,6 +336,14 @@ class Module:
                 clones[module_index][name] = value
         return cast(Self, by[id(self)])
 
+    def _arrays(self) -> Iterator[Any]:
+        """Every array of the tree, a shared one as often as it is held; bound copies too, without a plan."""
+        for name in self._leaves:
+            yield self.__dict__[name]
+        for name in self._children:
+            for _, child in _modules_in(self.__dict__[name], ""):
+                yield from child._arrays()
+
     def named_modules(self) -> Iterator[tuple[str, "Module"]]:
         """(dotted path, module) for every module of the tree once, this one first under the path ""."""
         return iter(self._plan().modules)

@@ -4,17 +4,12 @@ A differentiated argument is a Module, a float array, or a tuple, list, dict or 
 argument's nesting, with a Module's gradient a dict keyed like `model.parameters()`. The transforms compose: hvp is
 forward over reverse.
 
-autograd records the trace; the trace's life, the roots and the backward pass are ours, for two reasons. One root for
-every distinct array is several times cheaper than autograd's containers. And autograd numbers traces by depth, so that
-a box kept from a finished trace looks alive in the next one, and a state carried out of one gradient into the next
-would silently undo truncated back-propagation; here every trace has a number of its own, and a dead box is an error.
+autograd records the trace; the trace's life (minirnn.boxes), the roots and the backward pass are ours: one root for
+every distinct array is several times cheaper than autograd's containers, and no box outlives its trace.
 """
 
-import itertools
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import wraps
 from typing import Any, NamedTuple
 
@@ -22,17 +17,17 @@ import autograd.numpy as np
 import numpy as onp
 from autograd.core import JVPNode, VJPNode, sparse_add, sparse_object_types, vspace
 from autograd.numpy.numpy_boxes import ArrayBox
-from autograd.tracer import isbox, notrace_primitives, trace_stack
+from autograd.tracer import isbox, notrace_primitives
 from autograd.util import toposort
 
 from minirnn import tree
+from minirnn.boxes import StaleBoxError, check_alive, dtype_of, new_trace, shape_of, unboxed
 from minirnn.module import Module
 from minirnn.primitive import jvp_rule, vjp_rule
 
 __all__ = [
     "StaleBoxError",
     "UnreachedWarning",
-    "check_alive",
     "grad",
     "hvp",
     "jacobian",
@@ -50,60 +45,7 @@ class UnreachedWarning(UserWarning):
     """The differentiated value does not depend on some of the arguments; their gradient is zero."""
 
 
-class StaleBoxError(ValueError):
-    """An array that belongs to a finished gradient came into another."""
-
-
-# ---------------------------------------------------------------- traces
-class _Trace(NamedTuple):
-    number: int
-    top_before: int
-
-
-_SPAN = 1 << 20  # numbers between two traces of ours, for autograd's own traces inside the first
-_numbers = itertools.count(1)
-_alive: list[_Trace] = []
-_lock = threading.RLock()  # autograd's trace stack is one for all threads
-
-
-@contextmanager
-def _new_trace() -> Iterator[int]:
-    """A trace number never used before; autograd's stack is put back as it was, also when the function raises."""
-    with _lock:
-        before = trace_stack.top
-        trace = _Trace(next(_numbers) * _SPAN, before)
-        while trace.number <= before:
-            trace = _Trace(next(_numbers) * _SPAN, before)
-        _alive.append(trace)
-        trace_stack.top = trace.number
-        try:
-            yield trace.number
-        finally:
-            trace_stack.top = before
-            _alive.pop()
-
-
-def _is_alive(number: int) -> bool:
-    top = trace_stack.top
-    for trace in reversed(_alive):
-        if number >= trace.number:
-            return bool(number <= top)
-        top = trace.top_before
-    return bool(number <= top)
-
-
-def check_alive(nesting: Any, where: str) -> None:
-    """StaleBoxError if an array of the nesting belongs to a gradient that is finished."""
-    for path, leaf in tree.named_leaves(nesting):
-        while isbox(leaf):
-            if not _is_alive(leaf._trace):
-                raise StaleBoxError(
-                    f"{where}{': ' + path if path else ''} is an array kept from a gradient that is finished. Return "
-                    "what you carry from the loss (has_aux=True), which gives plain arrays, or use stop_gradient on it"
-                )
-            leaf = leaf._value
-
-
+# ---------------------------------------------------------------- nodes
 class _ReverseNode(VJPNode):  # type: ignore[misc]
     """autograd's node, with our rules first, and the dtype that its cotangent must have."""
 
@@ -112,12 +54,12 @@ class _ReverseNode(VJPNode):  # type: ignore[misc]
     def __init__(self, value: Any, fun: Any, args: Any, kwargs: Any, argnums: Any, parents: Any):
         self.parents = parents  # type: ignore[misc]
         self.vjp = vjp_rule(fun)(argnums, value, args, kwargs)  # type: ignore[misc]
-        self.dtype = getattr(value, "dtype", None)
+        self.dtype = getattr(unboxed(value), "dtype", None)
 
     @classmethod
     def root(cls, value: Any) -> "_ReverseNode":
         node = cls.__new__(cls)
-        node.parents, node.vjp, node.dtype, node.value = (), None, value.dtype, value
+        node.parents, node.vjp, node.dtype, node.value = (), None, unboxed(value).dtype, value
         return node
 
 
@@ -238,7 +180,7 @@ def _record(function: Callable[[Any], Any], arrays: _Arrays) -> _Recorded:
         if isbox(value):
             check_alive(value, name)
     roots = [_ReverseNode.root(value) for value in arrays.values]
-    with _new_trace() as number:
+    with new_trace() as number:
         boxes = [ArrayBox(value, number, root) for value, root in zip(arrays.values, roots, strict=True)]
         output = function(arrays.rebuild(boxes))
         leaves, rebuild = tree.flatten(output)
@@ -299,9 +241,11 @@ def _own(total: tuple[Any, bool] | None, root: _ReverseNode) -> Any:
     if total is None:
         return None
     g, ours = total
-    if np.shape(g) != np.shape(root.value):
-        raise ValueError(f"a backward rule gave shape {np.shape(g)} for an array of shape {np.shape(root.value)}")
-    return g if ours and not isinstance(g, onp.generic) else np.array(g)
+    if shape_of(g) != shape_of(root.value):
+        raise ValueError(f"a backward rule gave shape {shape_of(g)} for an array of shape {shape_of(root.value)}")
+    if isbox(g):
+        return g if ours else np.array(g)
+    return g if ours and not isinstance(g, onp.generic) else onp.array(g)
 
 
 def _gradient(recorded: _Recorded, cotangents: Sequence[Any], arrays: _Arrays, warn_at: int | None) -> Any:
@@ -314,7 +258,7 @@ def _gradient(recorded: _Recorded, cotangents: Sequence[Any], arrays: _Arrays, w
             warnings.warn(message, UnreachedWarning, stacklevel=warn_at + 1)
         for i, root in enumerate(recorded.roots):
             if gradients[i] is None:
-                gradients[i] = onp.zeros(np.shape(root.value), root.dtype)
+                gradients[i] = onp.zeros(shape_of(root.value), root.dtype)
     return arrays.gradient(gradients)
 
 
@@ -326,7 +270,7 @@ def _scalar_loss_and_grad(
     if has_aux and not (isinstance(recorded.output, tuple) and len(recorded.output) == 2):
         raise TypeError(f"has_aux=True: {type(recorded.output).__name__} came, the pair (loss, aux) was expected")
     loss = recorded.output[0] if has_aux else recorded.output
-    shape, dtype = np.shape(loss), getattr(loss, "dtype", onp.result_type(type(loss)))
+    shape, dtype = shape_of(loss), getattr(loss, "dtype", onp.result_type(type(loss)))
     if shape != () or dtype.kind != "f":
         raise TypeError(f"the loss has shape {shape} and dtype {dtype}; a float scalar was expected (sum or mean it)")
     seeds = [onp.ones((), dtype)] + [None] * (len(recorded.leaves) - 1)
@@ -389,15 +333,15 @@ def _like(expected: Any, nesting: Any, what: str) -> list[Any]:
     """The leaves of `nesting`, which must be nested, shaped and typed as `expected`."""
 
     def check(like: Any, value: Any) -> Any:
-        shape, dtype = np.shape(like), onp.dtype(np.result_type(like))
+        shape, dtype = shape_of(like), dtype_of(like)
         if dtype.kind != "f":
             raise TypeError(f"{what}: an array of {dtype} cannot be differentiated; float arrays can")
-        if np.shape(value) != shape:
-            raise ValueError(f"{what} has shape {np.shape(value)}, {shape} was expected")
+        if shape_of(value) != shape:
+            raise ValueError(f"{what} has shape {shape_of(value)}, {shape} was expected")
         if isinstance(value, (int, float)):
             return onp.asarray(value, dtype)
-        if np.result_type(value) != dtype:
-            raise ValueError(f"{what} has dtype {np.result_type(value)}, {dtype} was expected; astype makes it so")
+        if dtype_of(value) != dtype:
+            raise ValueError(f"{what} has dtype {dtype_of(value)}, {dtype} was expected; astype makes it so")
         return value
 
     for path, leaf in tree.named_leaves(nesting):
@@ -425,16 +369,16 @@ def jacobian(fn: Function, argnums: Argnums = 0) -> Function:
 def _block(recorded: _Recorded, i: int, arrays: _Arrays) -> Any:
     """The Jacobian of the i-th output array, row by row."""
     output = recorded.leaves[i]
-    shape, rows = np.shape(output), []
+    shape, rows = shape_of(output), []
     seeds: list[Any] = [None] * len(recorded.leaves)
     for j in range(int(onp.prod(shape))):
-        seeds[i] = onp.zeros(shape, np.result_type(output))
+        seeds[i] = onp.zeros(shape, dtype_of(output))
         seeds[i].flat[j] = 1
         rows.append(_gradient(recorded, seeds, arrays, None))
-    no_rows = arrays.gradient([onp.zeros((0, *np.shape(root.value)), root.dtype) for root in recorded.roots])
+    no_rows = arrays.gradient([onp.zeros((0, *shape_of(root.value)), root.dtype) for root in recorded.roots])
 
     def join(empty: Any, *below: Any) -> Any:
-        return np.reshape(np.concatenate([empty, *[row[None] for row in below]]), (*shape, *np.shape(empty)[1:]))
+        return np.reshape(np.concatenate([empty, *[row[None] for row in below]]), (*shape, *shape_of(empty)[1:]))
 
     return tree.map(join, no_rows, *rows)
 
@@ -452,7 +396,7 @@ def jvp(fn: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[
         )
     arrays, insert = _select(tuple(range(len(primals))), tuple(primals))
     moves = _like(arrays.gradient(arrays.values), tuple(tangents), "the tangent")
-    with _new_trace() as number:
+    with new_trace() as number:
         boxes = [
             ArrayBox(value, number, _ForwardNode.new_root(move))
             for value, move in zip(arrays.values, moves, strict=True)
@@ -491,9 +435,4 @@ def hvp(fn: Function, argnums: Argnums = 0) -> Function:
 def stop_gradient(nesting: Any) -> Any:
     """The same values as constants: no derivative of any order flows through them."""
 
-    def value_of(leaf: Any) -> Any:
-        while isbox(leaf):
-            leaf = leaf._value
-        return leaf
-
-    return tree.map(value_of, nesting)
+    return tree.map(unboxed, nesting)

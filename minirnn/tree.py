@@ -13,12 +13,16 @@ Tree = Any
 Children = list[tuple[str, Any]]
 Rebuild = Callable[[Sequence[Any]], Tree]
 
-_registered: dict[type, Callable[[Any], tuple[Children, Rebuild]]] = {}
+TakeApart = Callable[[Any], tuple[Children, Rebuild]]
+
+_registered: dict[type, TakeApart] = {}
+_found: dict[type, TakeApart | None] = {}  # for every type met so far; None: its instances are leaves
 
 
-def register(cls: type, take_apart: Callable[[Any], tuple[Children, Rebuild]]) -> None:
+def register(cls: type, take_apart: TakeApart) -> None:
     """Make instances of `cls` nestings: `take_apart(value)` returns named children and how to rebuild it from them."""
     _registered[cls] = take_apart
+    _found.clear()
 
 
 def is_namedtuple(value: object) -> bool:
@@ -27,20 +31,27 @@ def is_namedtuple(value: object) -> bool:
 
 def _take_apart(tree: Tree) -> tuple[Children, Rebuild] | None:
     """The named children of a nesting and how to rebuild it; None for a leaf."""
-    if tree is None:
-        return [], lambda children: None
-    if isinstance(tree, dict):
-        return [(str(key), value) for key, value in tree.items()], lambda children: dict(
-            zip(tree, children, strict=True)
+    cls = type(tree)
+    if cls not in _found:
+        _found[cls] = _way_for(cls)
+    way = _found[cls]
+    return None if way is None else way(tree)
+
+
+def _way_for(cls: type) -> TakeApart | None:
+    if cls is type(None):
+        return lambda tree: ([], lambda children: None)
+    if issubclass(cls, dict):
+        return lambda tree: (
+            [(str(key), value) for key, value in tree.items()],
+            lambda children: dict(zip(tree, children, strict=True)),
         )
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return list(zip(tree._fields, tree, strict=True)), lambda children: type(tree)(*children)
-    if isinstance(tree, (tuple, list)):
-        return [(str(i), value) for i, value in enumerate(tree)], tuple if isinstance(tree, tuple) else list
-    for cls, take_apart in _registered.items():
-        if isinstance(tree, cls):
-            return take_apart(tree)
-    return None
+    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
+        return lambda tree: (list(zip(cls._fields, tree, strict=True)), lambda children: cls(*children))
+    if issubclass(cls, (tuple, list)):
+        rebuild = tuple if issubclass(cls, tuple) else list
+        return lambda tree: ([(str(i), value) for i, value in enumerate(tree)], rebuild)
+    return next((take_apart for known, take_apart in _registered.items() if issubclass(cls, known)), None)
 
 
 def named_leaves(tree: Tree, prefix: str = "", whole: type | tuple[()] = ()) -> Iterator[tuple[str, Any]]:
@@ -48,12 +59,18 @@ def named_leaves(tree: Tree, prefix: str = "", whole: type | tuple[()] = ()) -> 
 
     Instances of `whole` are leaves, whatever they hold.
     """
+    found: list[tuple[str, Any]] = []
+    _collect(tree, prefix, whole, found)
+    return iter(found)
+
+
+def _collect(tree: Tree, prefix: str, whole: type | tuple[()], found: list[tuple[str, Any]]) -> None:
     parts = None if isinstance(tree, whole) else _take_apart(tree)
     if parts is None:
-        yield prefix, tree
+        found.append((prefix, tree))
         return
     for name, child in parts[0]:
-        yield from named_leaves(child, f"{prefix}.{name}" if prefix else name, whole)
+        _collect(child, f"{prefix}.{name}" if prefix else name, whole, found)
 
 
 def flatten(tree: Tree, whole: type | tuple[()] = ()) -> tuple[list[Any], Rebuild]:
@@ -63,18 +80,22 @@ def flatten(tree: Tree, whole: type | tuple[()] = ()) -> tuple[list[Any], Rebuil
         return [tree], lambda new: new[0]
     children, put_together = parts
     found: list[Any] = []
-    below: list[tuple[int, Rebuild]] = []
+    below: list[tuple[int, Rebuild | None]] = []
     for _, child in children:
-        leaves_below, rebuild_below = flatten(child, whole)
-        found += leaves_below
-        below.append((len(leaves_below), rebuild_below))
+        if _found.get(type(child), child) is None:  # known to be a leaf: no need for a rebuild of its own
+            found.append(child)
+            below.append((1, None))
+        else:
+            leaves_below, rebuild_below = flatten(child, whole)
+            found += leaves_below
+            below.append((len(leaves_below), rebuild_below))
 
     def rebuild(new: Sequence[Any]) -> Tree:
         if len(new) != len(found):
             raise ValueError(f"rebuild: {len(new)} leaves came, the nesting holds {len(found)}")
         start, rebuilt = 0, []
         for count, rebuild_below in below:
-            rebuilt.append(rebuild_below(new[start : start + count]))
+            rebuilt.append(new[start] if rebuild_below is None else rebuild_below(new[start : start + count]))
             start += count
         return put_together(rebuilt)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from random_modules import at, module_trees
 
 import minirnn
-from minirnn import LSTM, Linear, Module, Parameter, StaleBoxError, UnreachedWarning, transform, tree
+from minirnn import LSTM, Linear, Module, Parameter, StaleBoxError, UnreachedWarning, boxes, tree
 
 
 class Pair(NamedTuple):
@@ -298,11 +298,11 @@ def test_a_failing_function_leaves_no_trace_behind():
     def fails(x):
         raise RuntimeError("inside")
 
-    top = transform.trace_stack.top
+    top = boxes.trace_stack.top
     with pytest.raises(RuntimeError, match="inside"):
         minirnn.grad(fails)(np.ones(3))
-    assert transform.trace_stack.top == top
-    assert not transform._alive
+    assert boxes.trace_stack.top == top
+    assert not boxes._alive
 
 
 def test_threads_get_right_gradients_at_once(rng):

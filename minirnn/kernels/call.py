@@ -1,15 +1,16 @@
 """The engine: which calls of `scan` a kernel can run, and how such a call stands among differentiable functions."""
 
 from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 
 from minirnn import bundle, reference, tree
+from minirnn.boxes import shape_of, unboxed
 from minirnn.kernels import gru, lstm, rnn, sequence, tier  # noqa: F401  (the first three register their kernels)
 from minirnn.kernels.kernel import Kernel, find
 from minirnn.module import Array, Module
-from minirnn.primitive import is_traced
 
 __all__ = ["refusal", "run"]
 
@@ -25,43 +26,49 @@ def refusal(cell: Any, state: Any, xs: Any) -> str | None:
     kernel = find(name) if isinstance(name, str) else None
     if kernel is None:
         return f"it names no kernel (fused={name!r}); RNN, LSTM and GRU cells do"
-    if not _has_the_kernels_step(cell):
+    cell_type: Any = type(cell)
+    if "step" in cell.__dict__ or not _has_the_kernels_step(cell_type):
         return "it overrides `step`, and the kernel computes the original"
-    return _misfit(kernel, cell, state, xs)
-
-
-def _has_the_kernels_step(cell: Module) -> bool:
-    """Whether `step` is that of the class that named the kernel."""
-    owner = next(cls for cls in type(cell).__mro__ if "fused" in cls.__dict__)
-    return "step" not in cell.__dict__ and getattr(type(cell), "step", None) is getattr(owner, "step", None)
-
-
-def _misfit(kernel: Kernel, cell: Any, state: Any, xs: Any) -> str | None:
-    """What about the arrays the kernel does not take, or None."""
-    parameters = {name: cell.__dict__.get(name) for name in kernel.parameters}
-    computed = [name for name in parameters if name not in cell.__dict__ and hasattr(cell, name)]
+    xs, held = unboxed(xs), cell.__dict__
+    if not isinstance(xs, np.ndarray):
+        return "xs is not one (T, B, I) array"
+    named = list(tree.named_leaves(state))
+    if tuple([path for path, _ in named]) != kernel.state_paths:
+        return f"the state has leaves {[path for path, _ in named]}, {list(kernel.state_paths)} were expected"
+    computed = [name for name in kernel.parameters if name not in held and hasattr(cell, name)]
     if computed:
         return f"its {computed[0]} is computed, not an array of its own"
-    present = {name: array for name, array in parameters.items() if array is not None}
-    if "weight_ih" not in present or "weight_hh" not in present or ("bias_ih" in present) != ("bias_hh" in present):
-        return f"it has {', '.join(present)}; weight_ih, weight_hh, and both biases or none were expected"
-    if not (isinstance(xs, np.ndarray) or is_traced(xs)) or len(xs.shape) != 3:
-        return "xs is not one (T, B, I) array"
-    named = dict(tree.named_leaves(state))
-    if tuple(named) != kernel.state_paths:
-        return f"the state has leaves {list(named)}, {list(kernel.state_paths)} were expected"
-    arrays = [xs, *named.values(), *present.values()]
-    dtypes = {getattr(array, "dtype", None) for array in arrays}
+    arrays = {"xs": xs} | {f"state {name}": unboxed(leaf) for name, (_, leaf) in zip(kernel.states, named, strict=True)}
+    arrays |= {name: unboxed(held[name]) for name in kernel.parameters if held.get(name) is not None}
+    return _misfit(kernel, tuple([(name, np.shape(a), getattr(a, "dtype", None)) for name, a in arrays.items()]))
+
+
+@cache
+def _has_the_kernels_step(cell_type: Any) -> bool:
+    """Whether `step` is that of the class that named the kernel."""
+    owner = next(cls for cls in cell_type.__mro__ if "fused" in cls.__dict__)
+    return getattr(cell_type, "step", None) is getattr(owner, "step", None)
+
+
+@lru_cache(maxsize=256)
+def _misfit(kernel: Kernel, arrays: tuple[tuple[str, tuple[int, ...], Any], ...]) -> str | None:
+    """What about these arrays (name, shape, dtype) the kernel does not take, or None."""
+    shapes = {name: shape for name, shape, _ in arrays}
+    missing = [name for name in ("weight_ih", "weight_hh") if name not in shapes]
+    if missing or ("bias_ih" in shapes) != ("bias_hh" in shapes):
+        return f"it has {', '.join(shapes)}; weight_ih, weight_hh, and both biases or none were expected"
+    dtypes = {dtype for _, _, dtype in arrays}
     if dtypes not in ({DTYPES[0]}, {DTYPES[1]}):
         return f"its arrays are {', '.join(sorted(map(str, dtypes)))}; float32 or float64, one for all, was expected"
-    sizes = kernel.sizes(present)
-    expected = {**kernel.shapes(sizes), "xs": (*xs.shape[:2], sizes.input)}
-    widths = kernel.state_widths(sizes)
-    expected |= {f"state {name}": (xs.shape[1], widths[name]) for name in kernel.states}
-    came = {**present, "xs": xs} | dict(zip([f"state {name}" for name in kernel.states], named.values(), strict=True))
-    wrong = [name for name, array in came.items() if tuple(array.shape) != expected[name]]
+    if len(shapes["xs"]) != 3 or len(shapes["weight_ih"]) != 2 or len(shapes["weight_hh"]) != 2:
+        return f"xs, weight_ih and weight_hh have shapes {[shapes[n] for n in ('xs', 'weight_ih', 'weight_hh')]}"
+    sizes = kernel.sizes(shapes["weight_ih"], shapes["weight_hh"])
+    batch, widths = shapes["xs"][1], kernel.state_widths(sizes)
+    expected = {**kernel.shapes(sizes), "xs": (*shapes["xs"][:2], sizes.input)}
+    expected |= {f"state {name}": (batch, widths[name]) for name in kernel.states}
+    wrong = [name for name, shape in shapes.items() if shape != expected[name]]
     if wrong:
-        return f"{wrong[0]} has shape {tuple(came[wrong[0]].shape)}, {expected[wrong[0]]} was expected"
+        return f"{wrong[0]} has shape {shapes[wrong[0]]}, {expected[wrong[0]]} was expected"
     return None
 
 
@@ -70,7 +77,7 @@ def run(
     cell: Any, state: Any, xs: Any, lengths: Array | None, reverse: bool, checkpoint_every: int | None
 ) -> tuple[Any, Any]:
     """(final state, outputs), as reference.run; a sequence without steps or rows is the reference's."""
-    if 0 in xs.shape[:2]:
+    if 0 in shape_of(xs)[:2]:
         return reference.run(cell, state, xs, lengths, reverse, checkpoint_every)
     states, rebuild = tree.flatten(state)
     kernel: Any = find(cell.fused)
@@ -115,7 +122,14 @@ class _Fused(bundle.Rule):
         if self.lengths is not None and self.lengths.min() < len(xs):
             outside = self._in_order((np.arange(len(xs))[:, None] >= self.lengths)[:, :, None])
         every = self.every if self.every is not None and self.every < len(xs) else None
-        return sequence.Problem(kernel, kernel.sizes(parameters), parameters, xs, outside, every)
+        return sequence.Problem(
+            kernel,
+            kernel.sizes(parameters["weight_ih"].shape, parameters["weight_hh"].shape),
+            parameters,
+            xs,
+            outside,
+            every,
+        )
 
     def _states(self, arrays: Sequence[Array]) -> dict[str, Array]:
         return dict(zip(self.kernel.states, arrays[1:], strict=False))

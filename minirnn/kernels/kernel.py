@@ -74,9 +74,9 @@ class Kernel:
     states: ClassVar[tuple[str, ...]] = ("h",)
     state_paths: ClassVar[tuple[str, ...]] = ("",)  # of the leaves of the cell's state
 
-    def sizes(self, parameters: Parameters) -> Sizes:
-        rows, inputs = parameters["weight_ih"].shape
-        return Sizes(inputs, rows // self.gates, parameters["weight_hh"].shape[1])
+    def sizes(self, weight_ih: tuple[int, ...], weight_hh: tuple[int, ...]) -> Sizes:
+        """From the shapes of the two weights."""
+        return Sizes(weight_ih[1], weight_ih[0] // self.gates, weight_hh[1])
 
     def shapes(self, sizes: Sizes) -> dict[str, tuple[int, ...]]:
         """The shape that each parameter must have."""

@@ -57,7 +57,9 @@ def _load() -> Mapping[str, Kernel]:
         _log.warning("minirnn: Numba is not installed, kernels run on NumPy alone; pip install 'minirnn[fast]'")
         return {}
     try:
-        from minirnn.kernels.native import KERNELS
+        from minirnn.kernels.native import KERNELS, probe
+
+        probe()
     except Exception as error:
         _log.warning("minirnn: Numba does not work, kernels run on NumPy alone: %s: %s", type(error).__name__, error)
         return {}

@@ -9,6 +9,7 @@ from minirnn.module import Array
 __all__ = ["Workspace", "free_bytes", "release_all"]
 
 LIMIT = 1 << 30  # bytes kept for later calls
+LARGE = 1 << 20  # bytes
 ALIGNMENT = 64
 
 # What finished workspaces held, by role. Every operation on these is atomic: a garbage collection, which may start
@@ -28,6 +29,7 @@ class Workspace:
             self._held = self._pool.pop()
         except IndexError:
             self._held = {}
+        self._large = False  # whether it may hold enough to look at the limit
 
     def array(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
         """An array of this shape, aligned for vector instructions."""
@@ -35,13 +37,14 @@ class Workspace:
         size = dtype.itemsize
         for length in shape:
             size *= length
+        self._large |= size > LARGE
         memory = self._held.get(name)
         if memory is None or memory.size < size:
             memory = self._held[name] = _aligned(size)
         return np.ndarray(shape, dtype, memory)
 
     def __del__(self) -> None:
-        if free_bytes() < LIMIT:
+        if len(self._pool) < 64 and (not self._large or free_bytes() < LIMIT):
             self._pool.append(self._held)
 
 

@@ -7,6 +7,7 @@ import numpy as onp
 from numpy.typing import DTypeLike
 
 from minirnn import tree
+from minirnn.boxes import dtype_of, shape_of
 from minirnn.checks import check_float, check_lengths, check_like, check_positive
 from minirnn.engines import check_engine_name, scan
 from minirnn.module import Array, Module
@@ -37,7 +38,7 @@ class Cell(Module):
     @property
     def dtype(self) -> Any:
         """The dtype of the cell's float arrays; float32 where it has none."""
-        dtypes = (np.result_type(array) for array in tree.leaves(self))
+        dtypes = (dtype_of(array) for array in self._arrays())
         return next((dtype for dtype in dtypes if dtype.kind == "f"), onp.dtype(onp.float32))
 
     def initial_state(self, batch_size: int, dtype: DTypeLike | None = None) -> State:
@@ -95,8 +96,8 @@ class RecurrentLayer(Module):
             xs = xs[:, None]
         elif self.batch_first:
             xs = np.swapaxes(xs, 0, 1)
-        steps, batch = np.shape(xs)[:2]
-        zeros = self.initial_state(batch, np.result_type(xs))
+        steps, batch = shape_of(xs)[:2]
+        zeros = self.initial_state(batch, dtype_of(xs))
         if state is None:
             state = zeros
         else:
@@ -114,12 +115,13 @@ class RecurrentLayer(Module):
         name, features = type(self).__name__, self.input_size
         features = features if isinstance(features, tuple) else (features,)
         layout = "(B, T, F)" if self.batch_first else "(T, B, F)"
-        check_float(name, xs, next((np.result_type(leaf) for leaf in tree.leaves(self)), None))
-        axes = np.ndim(xs) - len(features)
+        check_float(name, xs, next((dtype_of(array) for array in self._arrays()), None))
+        shape = shape_of(xs)
+        axes = len(shape) - len(features)
         if axes not in (1, 2):
-            raise ValueError(f"{name}: xs has shape {np.shape(xs)}; {layout}, or (T, F) unbatched, was expected")
-        if np.shape(xs)[axes:] != features:
-            what = np.shape(xs)[axes:] if len(features) > 1 else np.shape(xs)[-1]
+            raise ValueError(f"{name}: xs has shape {shape}; {layout}, or (T, F) unbatched, was expected")
+        if shape[axes:] != features:
+            what = shape[axes:] if len(features) > 1 else shape[-1]
             raise ValueError(f"{name}: xs has {what} features, input_size is {self.input_size}")
         return axes == 1
 

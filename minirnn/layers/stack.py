@@ -14,6 +14,7 @@ from minirnn.engines import check_engine_name
 from minirnn.layers.dropout import check_probability, noise
 from minirnn.layers.recurrent import Cell, Recurrent, RecurrentLayer, State
 from minirnn.module import Array, Module
+from minirnn.primitive import primitive
 
 __all__ = ["Bidirectional", "CellStack", "Function", "Sequential", "Stacked"]
 
@@ -160,7 +161,7 @@ class CellStack(Stacked):
 
     def _pack(self, states: State) -> State:
         each = [state for pair in states for state in pair] if self.bidirectional else states
-        return tree.map(lambda *leaves: functional.stack(leaves), each[0], *each[1:])
+        return tree.map(_stacked, each[0], *each[1:])
 
     def _unpack(self, packed: State) -> State:
         each = [tree.map(lambda leaf, k=k: leaf[k], packed) for k in range(self.num_layers * (1 + self.bidirectional))]
@@ -171,6 +172,15 @@ class CellStack(Stacked):
         options = [f"num_layers={self.num_layers}"] * (self.num_layers > 1)
         options += ["bidirectional=True"] * self.bidirectional + [super().extra_repr()] * bool(self.dropout)
         return ", ".join([cell.extra_repr(), *options])
+
+
+def _stacked(*leaves: Any) -> Any:
+    return functional.stack(leaves) if len(leaves) > 1 else _alone(leaves[0])
+
+
+_alone = primitive(
+    lambda x: x[None], [lambda g, y, x: g[0]], [lambda t, y, x: t[None]]
+)  # a stack of one, without its cost
 
 
 class Function(Module):

@@ -6,13 +6,17 @@ products    what the three cells share
 rnn, lstm, gru
 """
 
+import numpy as np
+
 from minirnn.kernels import rnn as simple
 from minirnn.kernels.kernel import Kernel
 from minirnn.kernels.native.gru import NativeGRU
 from minirnn.kernels.native.lstm import NativeLSTM
+from minirnn.kernels.native.products import packed
 from minirnn.kernels.native.rnn import NativeSimple
+from minirnn.kernels.workspace import Workspace
 
-__all__ = ["KERNELS"]
+__all__ = ["KERNELS", "probe"]
 
 KERNELS: dict[str, Kernel] = {
     kernel.name: kernel
@@ -23,3 +27,8 @@ KERNELS: dict[str, Kernel] = {
         NativeSimple("rnn_relu", *simple.RELU),
     )
 }
+
+
+def probe() -> None:
+    """Compile something small: a Numba that imports and cannot compile is found out here. Raises what it raises."""
+    packed(Workspace("probe"), "probe", np.ones((1, 1), np.float32))

@@ -14,7 +14,16 @@ from typing import Any
 import numpy as np
 
 from minirnn.kernels.native.jit import compiled
-from minirnn.kernels.native.tile import ROWS, VECTOR_BYTES, VECTORS, address, lanes, run_tile
+from minirnn.kernels.native.tile import (
+    ROWS,
+    VECTOR_BYTES,
+    VECTORS,
+    address,
+    lanes,
+    move_panel_row,
+    move_tile_rows,
+    run_tile,
+)
 from minirnn.module import Array
 
 __all__ = ["multiply", "multiply_slowly", "multiply_transposed", "pack", "pack_transposed", "packed_size"]
@@ -37,15 +46,7 @@ def pack(b: Array, b_at: int, b_row: int, k: int, n: int, out: Array) -> None:
     for j in range(0, n, width):
         m = min(width, n - j)
         for i in range(k):
-            to, start = j * k + i * width, b_at + i * b_row + j
-            if m == width:  # a constant count, which becomes whole vectors
-                for v in range(width):
-                    out[to + v] = b[start + v]
-            else:
-                for v in range(m):
-                    out[to + v] = b[start + v]
-                for v in range(m, width):
-                    out[to + v] = 0
+            move_panel_row(b[0], address(out, j * k + i * width), address(b, b_at + i * b_row + j), m)
 
 
 @compiled
@@ -53,15 +54,16 @@ def pack_transposed(w: Array, by: Array, out: Array) -> None:
     """out: the panels of (by[:, None] * w)^T, where w is (n, k)."""
     n, k = w.shape
     width = VECTORS * lanes(w)
-    for j in range(0, n, width):
+    panels = out.reshape((out.size // (k * width), k, width))
+    for p in range(len(panels)):
         for v in range(width):
-            to = j * k + v
-            if j + v < n:
+            row = p * width + v
+            if row < n:
                 for i in range(k):
-                    out[to + i * width] = w[j + v, i] * by[j + v]
+                    panels[p, i, v] = w[row, i] * by[row]
             else:
                 for i in range(k):
-                    out[to + i * width] = 0
+                    panels[p, i, v] = 0
 
 
 def multiply_slowly(c: Array, a: Array, b: Array, add: bool) -> None:
@@ -140,8 +142,7 @@ def _copy_strip(a: Array, a_at: int, a_row: int, rows: int, count: int, strip: A
         for t in range(tiles):
             to, of = (t * count + i) * ROWS, a_at + i * a_row + t * ROWS
             if (t + 1) * ROWS <= rows:
-                for r in range(ROWS):
-                    strip[to + r] = a[of + r]
+                move_tile_rows(a[0], address(strip, to), address(a, of))
             else:
                 for r in range(rows - t * ROWS):
                     strip[to + r] = a[of + r]

@@ -89,25 +89,25 @@ def _forward(
     hidden: int,
 ) -> None:
     width, half = 3 * hidden, z.dtype.type(0.5)
+    gates, products = z.reshape((n * b, 3, hidden)), pre.reshape((b, 3, hidden))
+    biases, h_rows, s_rows = bias.reshape((3, hidden)), h.reshape((-1, hidden)), s.reshape((-1, hidden))
     multiply(z, 0, width, x, 0, inputs, n * b, ih, inputs, width, np.bool_(False))
     for t in range(n):
         multiply(pre, 0, width, h, t * b * hidden, hidden, b, hh, hidden, width, np.bool_(False))
         for row in range(b):
-            at_r = (t * b + row) * width
-            at_z, at_n = at_r + hidden, at_r + 2 * hidden
-            of, now, new = row * width, (t * b + row) * hidden, ((t + 1) * b + row) * hidden
-            if outside.size and outside[t * b + row]:
-                for j in range(hidden):
-                    h[new + j] = h[now + j]
+            r = t * b + row
+            if outside.size and outside[r]:
+                h_rows[r + b] = h_rows[r]
                 continue
-            for j in range(2 * hidden):
-                z[at_r + j] = tanh(z[at_r + j] + pre[of + j] + bias[j]) * half + half
+            for k in range(2):
+                for j in range(hidden):
+                    gates[r, k, j] = tanh(gates[r, k, j] + products[row, k, j] + biases[k, j]) * half + half
             for j in range(hidden):
-                s[now + j] = pre[of + 2 * hidden + j] + bias_s[j]
+                s_rows[r, j] = products[row, 2, j] + bias_s[j]
             for j in range(hidden):
-                z[at_n + j] = tanh(z[at_n + j] + bias[2 * hidden + j] + z[at_r + j] * s[now + j])
+                gates[r, 2, j] = tanh(gates[r, 2, j] + biases[2, j] + gates[r, 0, j] * s_rows[r, j])
             for j in range(hidden):
-                h[new + j] = z[at_n + j] + z[at_z + j] * (h[now + j] - z[at_n + j])
+                h_rows[r + b, j] = gates[r, 2, j] + gates[r, 1, j] * (h_rows[r, j] - gates[r, 2, j])
 
 
 @compiled
@@ -125,27 +125,26 @@ def _unwind(
     hidden: int,
 ) -> None:
     width, wide, one = 3 * hidden, 4 * hidden, z.dtype.type(1)
+    gates, d_gates, came = z.reshape((n * b, 3, hidden)), dz.reshape((n * b, 4, hidden)), d_outputs.reshape((n, -1))
+    h_rows, s_rows, dh_rows = h.reshape((-1, hidden)), s.reshape((-1, hidden)), dh.reshape((b, hidden))
     for t in range(n - 1, -1, -1):
-        start = t * b * hidden
         for j in range(b * hidden):
-            dh[j] += d_outputs[start + j]
+            dh[j] += came[t, j]
         for row in range(b):
             r = t * b + row
-            at_r, now, to = r * width, r * hidden, row * hidden
-            at_z, at_n = at_r + hidden, at_r + 2 * hidden
-            d_n, d_r, d_z, d_s = r * wide, r * wide + hidden, r * wide + 2 * hidden, r * wide + 3 * hidden
             if outside.size and outside[r]:
-                for j in range(wide):
-                    dz[d_n + j] = 0
+                d_gates[r] = 0
                 continue
             for j in range(hidden):
-                dz[d_n + j] = dh[to + j] * (one - z[at_z + j]) * (one - z[at_n + j] * z[at_n + j])
+                slope = one - gates[r, 2, j] * gates[r, 2, j]
+                d_gates[r, 0, j] = dh_rows[row, j] * (one - gates[r, 1, j]) * slope
             for j in range(hidden):
-                dz[d_s + j] = dz[d_n + j] * z[at_r + j]
+                d_gates[r, 3, j] = d_gates[r, 0, j] * gates[r, 0, j]
             for j in range(hidden):
-                dz[d_r + j] = dz[d_s + j] * s[now + j] * (one - z[at_r + j])
+                d_gates[r, 1, j] = d_gates[r, 3, j] * s_rows[r, j] * (one - gates[r, 0, j])
             for j in range(hidden):
-                dz[d_z + j] = dh[to + j] * (h[now + j] - z[at_n + j]) * (z[at_z + j] * (one - z[at_z + j]))
+                slope = gates[r, 1, j] * (one - gates[r, 1, j])
+                d_gates[r, 2, j] = dh_rows[row, j] * (h_rows[r, j] - gates[r, 2, j]) * slope
             for j in range(hidden):
-                dh[to + j] *= z[at_z + j]
+                dh_rows[row, j] *= gates[r, 1, j]
         multiply(dh, 0, hidden, dz, t * b * wide + hidden, wide, b, hh, width, hidden, np.bool_(True))

@@ -101,33 +101,30 @@ def _forward(
     shown: int,
 ) -> None:
     width, one = 4 * hidden, z.dtype.type(1)
+    rows, gates, m_rows = z.reshape((n * b, width)), z.reshape((n * b, 4, hidden)), m.reshape((-1, hidden))
+    h_rows, cells, tanhs = h.reshape((-1, shown)), c.reshape((-1, hidden)), tanh_c.reshape((-1, hidden))
     multiply(z, 0, width, x, 0, inputs, n * b, ih, inputs, width, np.bool_(False))
     for t in range(n):
         multiply(z, t * b * width, width, h, t * b * shown, shown, b, hh, shown, width, np.bool_(True))
         for r in range(t * b, (t + 1) * b):
-            at, now, new, new_h = r * width, r * hidden, (r + b) * hidden, (r + b) * shown
             if outside.size and outside[r]:
-                for j in range(hidden):
-                    c[new + j] = c[now + j]
-                for j in range(shown):
-                    h[new_h + j] = h[new_h - b * shown + j]
+                cells[r + b] = cells[r]
+                h_rows[r + b] = h_rows[r]
                 if hr.size:  # the gradient of W_hr multiplies it by 0, which is not 0 if this memory holds nan
-                    for j in range(hidden):
-                        m[now + j] = 0
+                    m_rows[r] = 0
                 continue
             for j in range(width):
-                z[at + j] = tanh(z[at + j] + bias[j]) * stretch[j] + (one - stretch[j])
-            i, f, g, o = at, at + hidden, at + 2 * hidden, at + 3 * hidden
+                rows[r, j] = tanh(rows[r, j] + bias[j]) * stretch[j] + (one - stretch[j])
             for j in range(hidden):
-                c[new + j] = z[f + j] * c[now + j] + z[i + j] * z[g + j]
+                cells[r + b, j] = gates[r, 1, j] * cells[r, j] + gates[r, 0, j] * gates[r, 2, j]
             for j in range(hidden):
-                tanh_c[now + j] = tanh(c[new + j])
+                tanhs[r, j] = tanh(cells[r + b, j])
             if hr.size:
                 for j in range(hidden):
-                    m[now + j] = z[o + j] * tanh_c[now + j]
+                    m_rows[r, j] = gates[r, 3, j] * tanhs[r, j]
             else:
                 for j in range(hidden):
-                    h[new_h + j] = z[o + j] * tanh_c[now + j]
+                    h_rows[r + b, j] = gates[r, 3, j] * tanhs[r, j]
         if hr.size:
             _project(h, m, hr, outside, t, b, hidden, shown)
 
@@ -163,43 +160,39 @@ def _unwind(
     shown: int,
 ) -> None:
     width, one = 4 * hidden, z.dtype.type(1)
+    gates, d_gates = z.reshape((n * b, 4, hidden)), dz.reshape((n * b, 4, hidden))
+    cells, tanhs = c.reshape((-1, hidden)), tanh_c.reshape((-1, hidden))
+    dc_rows, dm_rows, dh_rows = dc.reshape((b, hidden)), dm.reshape((b, hidden)), dh.reshape((b, shown))
+    came, kept, every = d_outputs.reshape((n, b * shown)), passed.reshape((b, shown)), dh_all.reshape((-1, b * shown))
     for t in range(n - 1, -1, -1):
-        start = t * b * shown
         for j in range(b * shown):
-            dh[j] += d_outputs[start + j]
+            dh[j] += came[t, j]
         if hr.size:
-            for j in range(b * shown):
-                dh_all[start + j] = dh[j]
-            multiply(dm, np.intp(0), hidden, dh, np.intp(0), shown, b, hr, shown, hidden, np.bool_(False))
+            every[t] = dh
+            multiply(dm, 0, hidden, dh, 0, shown, b, hr, shown, hidden, np.bool_(False))
         if outside.size:
-            for j in range(b * shown):
-                passed[j] = dh[j]
+            passed[:] = dh
         for row in range(b):
             r = t * b + row
-            at, now, to = r * width, r * hidden, row * hidden
             if outside.size and outside[r]:
-                for j in range(width):
-                    dz[at + j] = 0
+                d_gates[r] = 0
                 if hr.size:
-                    for j in range(shown):
-                        dh_all[r * shown + j] = 0
+                    every[t, row * shown : (row + 1) * shown] = 0
                 continue
-            i, f, g, o = at, at + hidden, at + 2 * hidden, at + 3 * hidden
             for j in range(hidden):
-                dz[o + j] = dm[to + j] * tanh_c[now + j] * (z[o + j] * (one - z[o + j]))
+                d_gates[r, 3, j] = dm_rows[row, j] * tanhs[r, j] * (gates[r, 3, j] * (one - gates[r, 3, j]))
             for j in range(hidden):
-                dc[to + j] += dm[to + j] * z[o + j] * (one - tanh_c[now + j] * tanh_c[now + j])
+                dc_rows[row, j] += dm_rows[row, j] * gates[r, 3, j] * (one - tanhs[r, j] * tanhs[r, j])
             for j in range(hidden):
-                dz[i + j] = dc[to + j] * z[g + j] * (z[i + j] * (one - z[i + j]))
+                d_gates[r, 0, j] = dc_rows[row, j] * gates[r, 2, j] * (gates[r, 0, j] * (one - gates[r, 0, j]))
             for j in range(hidden):
-                dz[f + j] = dc[to + j] * c[now + j] * (z[f + j] * (one - z[f + j]))
+                d_gates[r, 1, j] = dc_rows[row, j] * cells[r, j] * (gates[r, 1, j] * (one - gates[r, 1, j]))
             for j in range(hidden):
-                dz[g + j] = dc[to + j] * z[i + j] * (one - z[g + j] * z[g + j])
+                d_gates[r, 2, j] = dc_rows[row, j] * gates[r, 0, j] * (one - gates[r, 2, j] * gates[r, 2, j])
             for j in range(hidden):
-                dc[to + j] *= z[f + j]
-        multiply(dh, np.intp(0), shown, dz, t * b * width, width, b, hh, width, shown, np.bool_(False))
+                dc_rows[row, j] *= gates[r, 1, j]
+        multiply(dh, 0, shown, dz, t * b * width, width, b, hh, width, shown, np.bool_(False))
         if outside.size:
             for row in range(b):
                 if outside[t * b + row]:
-                    for j in range(shown):
-                        dh[row * shown + j] = passed[row * shown + j]
+                    dh_rows[row] = kept[row]

@@ -1,5 +1,6 @@
 """What the compiled kernels share: packed weights, the products around the time loops, blocks and shares."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from minirnn import threads
 from minirnn.kernels.kernel import Gradients, Kernel, Sizes
 from minirnn.kernels.native import gemm
+from minirnn.kernels.native.gemm import multiply_transposed, pack
 from minirnn.kernels.native.jit import compiled
 from minirnn.kernels.workspace import Workspace
 from minirnn.module import Array
@@ -21,7 +23,7 @@ def packed(work: Workspace, name: str, matrix: Array) -> Array:
     """A matrix (k, n) as the right side of products."""
     k, n = matrix.shape
     out = work.array(name, (gemm.packed_size(k, n, matrix.dtype),), matrix.dtype)
-    gemm.pack(np.ascontiguousarray(matrix).reshape(-1), 0, n, k, n, out)
+    pack(np.ascontiguousarray(matrix).reshape(-1), 0, n, k, n, out)
     return out
 
 
@@ -42,22 +44,64 @@ _NONE = np.zeros(0, np.uint8)
 
 
 @compiled
-def _add_sums(rows: Array, first: int, last: int, width: int, total: Array, at: int, starts: bool) -> None:
+def _add_sums(rows: Array, first: int, last: int, width: int, total: Array, at: int, add: bool) -> None:
     """total[at:] (+)= the sum of columns first..last of rows (flat, `width` wide), by partial sums of 64 rows."""
     count = last - first
-    if starts:
-        for j in range(count):
-            total[at + j] = 0
-    part = np.empty(count, rows.dtype)
+    onto, part = total[at : at + count], np.empty(count, rows.dtype)
+    if not add:
+        onto[:] = 0
     steps = rows.size // width
     for top in range(0, steps, 64):
-        for j in range(count):
-            part[j] = rows[top * width + first + j]
-        for i in range(top + 1, min(top + 64, steps)):
+        part[:] = 0
+        for i in range(top, min(top + 64, steps)):
+            row = rows[i * width + first : i * width + last]
             for j in range(count):
-                part[j] += rows[i * width + first + j]
+                part[j] += row[j]
         for j in range(count):
-            total[at + j] += part[j]
+            onto[j] += part[j]
+
+
+@compiled
+def _weight_gradients(
+    dz: Array,
+    width: int,
+    columns: Array,
+    first: int,
+    last: int,
+    x: Array,
+    h: Array,
+    right_x: Array,
+    right_h: Array,
+    ih: Array,
+    hh: Array,
+    bias_ih: Array,
+    bias_hh: Array,
+    add: bool,
+) -> None:
+    """ih, hh, bias_ih, bias_hh (+)= dz^T x, dz^T h and the sums of dz; an empty one is not asked for. All are flat.
+
+    columns: input_columns as an array; first, last: state_columns; right_*: room for x and h packed.
+    """
+    k, start = dz.size // width, np.intp(0)
+    n_x, n_h = x.size // k, h.size // k
+    if ih.size:
+        pack(x, start, n_x, k, n_x, right_x)
+    if hh.size:
+        pack(h, start, n_h, k, n_h, right_h)
+    together = ih.size > 0 and hh.size > 0 and columns[0, 0] == first and columns[0, 1] == last
+    if together:  # one pass over dz
+        multiply_transposed(dz, first, width, last - first, k, ih, start, right_x, n_x, hh, right_h, n_h, add)
+    if hh.size and not together:
+        multiply_transposed(dz, first, width, last - first, k, hh, start, right_h, n_h, hh, right_h, start, add)
+    for i in range(len(columns)):
+        left, right, row = columns[i]
+        if ih.size and not together:
+            at = row * n_x
+            multiply_transposed(dz, left, width, right - left, k, ih, at, right_x, n_x, ih, right_x, start, add)
+        if bias_ih.size:
+            _add_sums(dz, left, right, width, bias_ih, row, add)
+    if bias_hh.size:
+        _add_sums(dz, first, last, width, bias_hh, start, add)
 
 
 class NativeKernel(Kernel):
@@ -78,35 +122,29 @@ class NativeKernel(Kernel):
         gemm.multiply(d_x.reshape(-1), 0, n, dz.reshape(-1), first, width, len(dz), weights.ih, k, n, False)
 
     def weight_gradients(self, dz: Array, x: Array, h: Array, gradients: Gradients, work: Workspace) -> None:
-        rows, width = dz.shape
+        width, none = dz.shape[1], _nothing(dz.dtype)
+        totals, add = [], True
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            totals.append(gradients.arrays[name].reshape(-1) if name in gradients else none)
+            add = not gradients.starts(name)
+        sides = [
+            work.array(name, (gemm.packed_size(len(dz), right.shape[1], dz.dtype),), dz.dtype) if total.size else none
+            for name, right, total in zip(("packed x", "packed h"), (x, h), totals, strict=False)
+        ]
+        columns, flat = _columns(self, width), dz.reshape(-1)
         first, last = self.state_columns(width)
-        inputs, flat = self.input_columns(width), dz.reshape(-1)
-        both = "weight_ih" in gradients and "weight_hh" in gradients and inputs == [(first, last, 0)]
-        if both:  # one pass over dz
-            starts = gradients.starts("weight_ih")
-            gradients.starts("weight_hh")
-            c, other = (gradients.arrays[name].reshape(-1) for name in ("weight_ih", "weight_hh"))
-            right, beside = packed(work, "x packed", x), packed(work, "h packed", h)
-            _product(flat, 0, width, width, rows, c, 0, right, x.shape[1], other, beside, h.shape[1], not starts)
-        if "weight_ih" in gradients and not both:
-            add, c = not gradients.starts("weight_ih"), gradients.arrays["weight_ih"].reshape(-1)
-            right, n = packed(work, "x packed", x), x.shape[1]
-            for start, stop, row in inputs:
-                _product(flat, start, width, stop - start, rows, c, row * n, right, n, c, right, 0, add)
-        if "weight_hh" in gradients and not both:
-            add, c = not gradients.starts("weight_hh"), gradients.arrays["weight_hh"].reshape(-1)
-            right = packed(work, "h packed", h)
-            _product(flat, first, width, last - first, rows, c, 0, right, h.shape[1], c, right, 0, add)
-        if "bias_ih" in gradients:
-            starts = gradients.starts("bias_ih")
-            for start, stop, row in inputs:
-                _add_sums(flat, start, stop, width, gradients.arrays["bias_ih"], row, starts)
-        if "bias_hh" in gradients:
-            _add_sums(flat, first, last, width, gradients.arrays["bias_hh"], 0, gradients.starts("bias_hh"))
+        _weight_gradients(flat, width, columns, first, last, x.reshape(-1), h.reshape(-1), *sides, *totals, add)
 
     def add_product(self, total: Array, starts: bool, left: Array, right: Array, work: Workspace) -> None:
         side, c, (rows, width) = packed(work, "right packed", right), total.reshape(-1), left.shape
-        _product(left.reshape(-1), 0, width, width, rows, c, 0, side, right.shape[1], c, side, 0, not starts)
+        multiply_transposed(left.reshape(-1), 0, width, width, rows, c, 0, side, right.shape[1], c, side, 0, not starts)
 
 
-_product = gemm.multiply_transposed
+@cache
+def _columns(kernel: Kernel, width: int) -> Array:
+    return np.array(kernel.input_columns(width), np.intp)
+
+
+@cache
+def _nothing(dtype: Any) -> Array:
+    return np.zeros(0, dtype)

@@ -81,24 +81,22 @@ def _forward(
     hidden: int,
     relu: bool,
 ) -> None:
-    zero = h.dtype.type(0)
-    after = b * hidden
+    zero, after = h.dtype.type(0), b * hidden
+    rows = h.reshape((-1, hidden))
     multiply(h, after, hidden, x, 0, inputs, n * b, ih, inputs, hidden, np.bool_(False))
     for t in range(n):
         at = t * after
         multiply(h, at + after, hidden, h, at, hidden, b, hh, hidden, hidden, np.bool_(True))
-        for row in range(b):
-            now, new = at + row * hidden, at + after + row * hidden
-            if outside.size and outside[t * b + row]:
-                for j in range(hidden):
-                    h[new + j] = h[now + j]
+        for r in range((t + 1) * b, (t + 2) * b):
+            if outside.size and outside[r - b]:
+                rows[r] = rows[r - b]
             elif relu:
                 for j in range(hidden):
-                    pre = h[new + j] + bias[j]
-                    h[new + j] = zero if pre <= zero else pre  # nan stays
+                    pre = rows[r, j] + bias[j]
+                    rows[r, j] = zero if pre <= zero else pre  # nan stays
             else:
                 for j in range(hidden):
-                    h[new + j] = tanh(h[new + j] + bias[j])
+                    rows[r, j] = tanh(rows[r, j] + bias[j])
 
 
 @compiled
@@ -115,28 +113,25 @@ def _unwind(
     hidden: int,
     relu: bool,
 ) -> None:
-    one, zero = h.dtype.type(1), h.dtype.type(0)
-    after = b * hidden
+    one, zero, after = h.dtype.type(1), h.dtype.type(0), b * hidden
+    d_steps, came, steps = dz.reshape((n, after)), d_outputs.reshape((n, after)), h.reshape((n + 1, after))
+    d_rows, kept, dh_rows = dz.reshape((-1, hidden)), passed.reshape((b, hidden)), dh.reshape((b, hidden))
     for t in range(n - 1, -1, -1):
-        at = t * after
         for j in range(after):
-            dh[j] += d_outputs[at + j]
+            dh[j] += came[t, j]
         if relu:
             for j in range(after):
-                dz[at + j] = dh[j] * (one if h[at + after + j] > zero else zero)
+                d_steps[t, j] = dh[j] * (one if steps[t + 1, j] > zero else zero)
         else:
             for j in range(after):
-                dz[at + j] = dh[j] * (one - h[at + after + j] * h[at + after + j])
+                d_steps[t, j] = dh[j] * (one - steps[t + 1, j] * steps[t + 1, j])
         if outside.size:
-            for j in range(after):
-                passed[j] = dh[j]
+            passed[:] = dh
             for row in range(b):
                 if outside[t * b + row]:
-                    for j in range(hidden):
-                        dz[at + row * hidden + j] = 0
-        multiply(dh, 0, hidden, dz, at, hidden, b, hh, hidden, hidden, np.bool_(False))
+                    d_rows[t * b + row] = 0
+        multiply(dh, 0, hidden, dz, t * after, hidden, b, hh, hidden, hidden, np.bool_(False))
         if outside.size:
             for row in range(b):
                 if outside[t * b + row]:
-                    for j in range(hidden):
-                        dh[row * hidden + j] = passed[row * hidden + j]
+                    dh_rows[row] = kept[row]

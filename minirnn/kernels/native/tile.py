@@ -12,11 +12,21 @@ from typing import Any, NamedTuple
 import llvmlite.binding
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from minirnn.kernels.native.jit import compiled
 
-__all__ = ["ROWS", "VECTORS", "VECTOR_BYTES", "address", "lanes", "run_tile"]
+__all__ = [
+    "ROWS",
+    "VECTORS",
+    "VECTOR_BYTES",
+    "address",
+    "lanes",
+    "move_panel_row",
+    "move_tile_rows",
+    "run_tile",
+]
 
 
 def _vector_bytes_and_rows() -> tuple[int, int]:
@@ -54,6 +64,46 @@ def address(typing_context: Any, array: Any, offset: Any) -> Any:
         return builder.ptrtoint(builder.gep(data, [args[1]]), INTEGER)
 
     return types.intp(array, types.intp), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def move_tile_rows(typing_context: Any, like: Any, to: Any, source: Any) -> Any:
+    """Copy ROWS numbers of the dtype of `like` from one address to another."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vector = ir.VectorType(context.get_value_type(like), ROWS)
+        value = builder.load(builder.inttoptr(args[2], vector.as_pointer()))
+        value.align = like.bitwidth // 8
+        builder.store(value, builder.inttoptr(args[1], vector.as_pointer())).align = like.bitwidth // 8
+        return context.get_dummy_value()
+
+    return types.void(like, types.intp, types.intp), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def move_panel_row(typing_context: Any, like: Any, to: Any, source: Any, count: Any) -> Any:
+    """Copy `count` numbers to the row of a panel at the address `to`, and zeros behind them."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        scalar, size, integer = context.get_value_type(like), like.bitwidth // 8, ir.IntType(32)
+        vector, _, store, _ = _vector_instructions(builder, scalar, size)
+        width = vector.count
+        mask, zero = ir.VectorType(ir.IntType(1), width), ir.Constant(vector, [0.0] * width)
+        to, source = (builder.inttoptr(args[i], scalar.as_pointer()) for i in (1, 2))
+        signature = ir.FunctionType(vector, [vector.as_pointer(), integer, mask, vector])
+        name = f"llvm.masked.load.v{width}f{like.bitwidth}.p0"
+        load_some = cgutils.get_or_insert_function(builder.module, signature, name)
+        many = ir.VectorType(INTEGER, width)
+        first = builder.insert_element(ir.Constant(many, ir.Undefined), args[3], integer(0))
+        counts = builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(integer, width), [0] * width))
+        for v in range(VECTORS):
+            places = ir.Constant(many, [v * width + lane for lane in range(width)])
+            at = builder.bitcast(builder.gep(source, [INTEGER(v * width)]), vector.as_pointer())
+            here = builder.icmp_signed("<", places, counts)
+            store(builder.call(load_some, [at, integer(size), here, zero]), to, v)
+        return context.get_dummy_value()
+
+    return types.void(like, types.intp, types.intp, types.intp), generate
 
 
 class _Operands(NamedTuple):
