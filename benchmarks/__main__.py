@@ -45,6 +45,8 @@ def main(
         raise typer.BadParameter(f"{', '.join(unknown)} came, one of {', '.join(BENCHMARKS)} was expected")
     figures: dict[str, Any] = {"date": time.strftime("%Y-%m-%d"), "machine": machine()}
     console, tables = Console(highlight=False), []
+    if not console.is_terminal:
+        console.width = 200
     console.print(*[f"{name}: {value}" for name, value in figures["machine"].items()], sep="\n", markup=False)
     for name in only or BENCHMARKS:
         benchmark = importlib.import_module(f"benchmarks.{name}")
