@@ -34,6 +34,12 @@ class Samples(NamedTuple):
     plus: Array
     minus: Array
 
+    def of(self, outputs: Array) -> "Samples":
+        """Some outputs alone."""
+        if outputs.all():
+            return self
+        return Samples(self.steps, self.centre[outputs], self.plus[:, outputs], self.minus[:, outputs])
+
     @property
     def size(self) -> Array:
         """(M,) the largest magnitude of every output over all samples."""
@@ -139,12 +145,12 @@ def bends(samples: Samples, weights: Array, rounding: Array) -> bool:
     return not bool(np.all((last[1] <= 0.5 * last[0]) | (last[1] * samples.steps[-1] <= 100 * rounding)))
 
 
-def jumps(samples: Samples, weights: Array, rounding: Array) -> bool:
-    """Whether F(h) - F(0) or F(0) - F(-h) stays as it is while h falls a thousandfold or more, down to rounding."""
-    size = np.abs(samples.centre) @ weights
-    near, far = -1, -5
+def jumps(samples: Samples, weights: Array) -> bool:
+    """Whether F(h) - F(0) or F(0) - F(-h) stays as it is over the nine smallest steps, which is not rounding: that
+    changes from step to step."""
+    size = samples.size @ weights
     for side in (samples.plus, samples.minus):
-        gap = np.abs(side - samples.centre) @ weights
-        if np.any((gap[near] > 0.5 * gap[far]) & (gap[near] > 1e-6 * size) & (gap[near] > 1e4 * rounding)):
+        gap = np.abs(side - samples.centre)[-9:] @ weights
+        if np.any((gap.min(axis=0) > 0.8 * gap.max(axis=0)) & (gap[-1] > 1e-5 * size)):
             return True
     return False

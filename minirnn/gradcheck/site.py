@@ -70,10 +70,6 @@ class Site:
             [np.abs(a - b) for a, b in zip(*pair, strict=True)] for pair in zip(self.gradients, shaken, strict=True)
         ]
 
-    def unsteadiness(self, c: int, j: int) -> Array:
-        """How far rounding the arguments moves the gradient of argument j for cotangent c."""
-        return self._unsteadiness[c][j]
-
     def _judge(self, j: int, where: Any, step: Array, single: bool, quick: bool = False) -> Verdict:
         """Along x[where] + t * step of argument j."""
         double = self.problem.double

@@ -124,8 +124,11 @@ def judge(
 
 
 def _judge_finely(samples: Samples, cotangents: Array, analytic: Analytic, eps: float, single: bool) -> Verdict:
+    moves = np.any((samples.plus != samples.centre) | (samples.minus != samples.centre), axis=0)
+    still = np.abs(samples.centre[~moves]) @ np.abs(cotangents[~moves])
+    samples, cotangents = samples.of(moves), cotangents[moves]
     central = _central(samples, cotangents, analytic.moved, eps)
-    numeric, error = central.numeric, central.error
+    numeric, error = central.numeric, central.error + eps * still / samples.steps[0]
     own = 1e3 * analytic.eps * analytic.terms  # the backward's rounding
     allowed = SAFETY * error + own
     agrees = _within(analytic.value, numeric, allowed)
@@ -133,7 +136,7 @@ def _judge_finely(samples: Samples, cotangents: Array, analytic: Analytic, eps: 
         unsteady = 10 * analytic.unsteadiness()
         allowed = allowed + np.where(unsteady <= 1e-3 * analytic.terms, unsteady, 0.0)
         agrees = _within(analytic.value, numeric, allowed)
-    if jumps(samples, np.abs(cotangents), central.rounding):
+    if jumps(samples, np.abs(cotangents)):
         return Verdict(State.JUMP, analytic.value, numeric, error, allowed, False, None)
     sides = _sides(samples, cotangents, central.rounding, eps, analytic.moved, single)
     if sides.bent.any():
@@ -150,7 +153,7 @@ def _judge_finely(samples: Samples, cotangents: Array, analytic: Analytic, eps: 
     if not agrees.all():
         return Verdict(State.DISAGREES, analytic.value, numeric, error, allowed, False, None)
     size = np.maximum(np.abs(analytic.value), np.abs(numeric))
-    blunt = allowed > np.maximum(0.05 * size, eps ** (1 / 3) * central.reach)
+    blunt = allowed > np.maximum(0.05 * size, eps ** (1 / 3) * (central.reach + still))
     state = State.UNRESOLVED if np.any(blunt | np.isnan(numeric)) else State.AGREES
     return Verdict(state, analytic.value, numeric, error, allowed, False, None)
 
@@ -173,9 +176,6 @@ class _Sides(NamedTuple):
 
 def _sides(samples: Samples, cotangents: Array, rounding: Array, eps: float, moved: Array, single: bool) -> _Sides:
     if single:
-        moves = np.any((samples.plus != samples.centre) | (samples.minus != samples.centre), axis=0)
-        cotangents = cotangents[moves]
-        samples = Samples(samples.steps, samples.centre[moves], samples.plus[:, moves], samples.minus[:, moves])
         heaviest = np.fmax(np.abs(cotangents).max(axis=0, initial=0.0), np.finfo(float).tiny)
         rounding = eps * (np.abs(samples.centre) + np.max(moved / heaviest))
     else:  # many outputs move: whether what the cotangents make of them bends is all that is asked

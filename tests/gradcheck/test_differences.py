@@ -68,11 +68,16 @@ def test_one_sided_derivatives_tell_a_kink_from_a_bend(f, left, right):
     assert bends(samples_of(f, steps(EPS)), np.ones((1, 1)), EPS * np.ones(1)) == (left != right)
 
 
+def rounding_only(t):
+    return np.exp(1e-5 * (1 + t)) - np.exp(-1e-5 * (1 + t)) - 2e-5 * (1 + t)
+
+
 @pytest.mark.parametrize(
-    ("f", "jump"), [(np.sign, True), (lambda t: float(t >= 0), True), (abs, False), (np.exp, False)]
+    ("f", "jump"),
+    [(np.sign, True), (lambda t: float(t >= 0) + t, True), (abs, False), (np.exp, False), (rounding_only, False)],
 )
-def test_a_jump_is_told_from_a_slope(f, jump):
-    assert jumps(samples_of(f, fine_steps(EPS)), np.ones((1, 1)), EPS * np.ones(1)) == jump
+def test_a_jump_is_told_from_a_slope_and_from_rounding(f, jump):
+    assert jumps(samples_of(f, fine_steps(EPS)), np.ones((1, 1))) == jump
 
 
 def test_known_samples_are_not_taken_again():

@@ -49,6 +49,7 @@ RIGHT = {
     "mixed scales": (lambda x: x**2, lambda g, x: (2 * g * x,), (np.array([1e-8, 1.0, 1e8]),)),
     "the edge of the domain": (lambda x: x * np.sqrt(x), lambda g, x: (1.5 * g * np.sqrt(x),), (np.array([0.0, 1.0]),)),
     "f that raises outside its domain": (lambda x: math.log(x), lambda g, x: g / x, (0.01,)),
+    "lost in the last bit": (lambda x: 1 + np.exp(-x), lambda g, x: (-g * np.exp(-x),), (60 + X,)),
     "an inactive maximum": (lambda x: np.maximum(x, -50), lambda g, x: (g * (x > -50),), (X,)),
 }
 
