@@ -31,7 +31,8 @@ def runs(
         best = "" if run.best is None else f"{run.metric} {run.best:.4f}"
         state = "" if run.finished else "unfinished"
         table.add_row(str(run.folder), run.started[:16].replace("T", " "), run.what, f"{run.steps:,}", best, state)
-    Console(highlight=False, markup=False, width=None).print(table)
+    console = Console(highlight=False, markup=False)
+    console.print(table, width=None if console.is_terminal else 250)
     for run in found:
         if run.problem is not None:
             typer.echo(f"minirnn: {run.problem}", err=True)

@@ -1,11 +1,14 @@
 """minirnn sample: text from a trained model."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from minirnn.cli.errors import one_line_errors, one_line_warnings, say
+
+if TYPE_CHECKING:
+    from minirnn.data import Tokenizer
 
 __all__ = ["sample"]
 
@@ -66,7 +69,7 @@ def sample(
         typer.echo(prime + text)
 
 
-def _warn_of_unknown(tokenizer, prime: str) -> None:  # type: ignore[no-untyped-def]
+def _warn_of_unknown(tokenizer: "Tokenizer", prime: str) -> None:
     if tokenizer.unknown is not None and prime:
         count = int((tokenizer.encode(prime) == tokenizer.unknown).sum())
         if count:

@@ -1,5 +1,6 @@
 """minirnn train: a language model of any text, or a model of a synthetic task."""
 
+import contextlib
 import itertools
 import os
 from pathlib import Path
@@ -53,7 +54,12 @@ def train(
         else:
             made = _config(text, preset, config, given)
             folder = reserve_run(out if out is not None else _next_run())
-            experiment = experiment_of(made)
+            try:
+                experiment = experiment_of(made)
+            except BaseException:
+                with contextlib.suppress(OSError):  # something else is in it
+                    folder.rmdir()
+                raise
     _describe(experiment)
     try:
         with one_line_errors(DivergedError, CheckpointError, OSError), one_line_warnings():

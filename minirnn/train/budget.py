@@ -2,15 +2,16 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from minirnn.train.checkpoint import required
 
-__all__ = ["Budget"]
+__all__ = ["LOOKS", "Budget"]
 
 WARM_UP_STEPS = 10  # not timed: caches fill, kernels are made
-TIMED_STEPS = 20  # from these the number of steps that fit into `minutes` is worked out
+TIMED_STEPS, TIMED_SHARE = 20, 0.03  # at least so many, and of the time, tell how many fit into `minutes`
+LOOKS = 10  # validations, spread over the steps, where there is no number of steps between them
 
 
 class Budget:
@@ -28,25 +29,30 @@ class Budget:
         """Since the first step, without the time between the training's processes."""
         return self.before + (0.0 if self._start is None else time.perf_counter() - self._start)
 
-    def look(self, done: int) -> int | None:
-        """The number of steps, given that so many are done."""
+    def look(self, done: int, validate: Callable[[], object] | None = None, val_every: int | None = None) -> int | None:
+        """The number of steps, given that so many are done. validate is timed when it is worked out, since it will take
+        its part of the minutes, every val_every steps or LOOKS times."""
         if self._start is None:
             self._start = self._timed_from = time.perf_counter()
         if self.steps is None and self.minutes is not None:
             if done - self._first == WARM_UP_STEPS:
                 self._timed_from = time.perf_counter()
-            self.steps = self._within(60 * self.minutes, done)
+            per_step = self._seconds_per_step(60 * self.minutes, done)
+            if per_step is not None:
+                look = 0.0 if validate is None else _seconds(validate)
+                left = 60 * self.minutes - self.seconds() - (0.0 if val_every else LOOKS * look)
+                per_step += look / val_every if val_every else 0.0
+                self.steps = max(done + int(left / max(per_step, 1e-9)), done, 1)
         return self.steps
 
-    def _within(self, seconds: float, done: int) -> int | None:
-        """How many steps fit, once that can be told; None before."""
+    def _seconds_per_step(self, seconds: float, done: int) -> float | None:
+        """Once it can be told; None before."""
         made, spent = done - self._first, self.seconds()
-        timed = made - WARM_UP_STEPS
-        if timed < TIMED_STEPS and spent < 0.25 * seconds:
+        timed, now = made - WARM_UP_STEPS, time.perf_counter()
+        enough = timed >= TIMED_STEPS and now - self._timed_from >= TIMED_SHARE * seconds
+        if not enough and spent < 0.25 * seconds:
             return None
-        here = spent - self.before
-        per_step = (time.perf_counter() - self._timed_from) / timed if timed > 0 else here / max(made, 1)
-        return max(done + int((seconds - spent) / max(per_step, 1e-9)), done, 1)
+        return (now - self._timed_from) / timed if timed > 0 else (spent - self.before) / max(made, 1)
 
     def state_dict(self) -> dict[str, Any]:
         return {"steps": self.steps, "minutes": self.minutes, "seconds": self.seconds()}
@@ -62,3 +68,9 @@ class Budget:
             self.steps = steps
         self.before, self._first = float(seconds), done
         self._start = None
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from minirnn.data import TOKENIZERS
 from minirnn.data.tasks import TASKS
+from minirnn.engines import check_engine_name
 from minirnn.optim import (
     ReduceOnPlateau,
     Schedule,
@@ -65,6 +66,9 @@ class TrainConfig:
         None, "a text", "Of the task, as in length=400. (default: the task's own)", optional=True
     )
     tokenizer: str = _option("character", "a text", "What a token is: {choices}.", choices=tuple(TOKENIZERS))
+    vocabulary: int | None = _option(
+        None, "a positive integer", "Most tokens there may be; the rarest become unknown. (default: all)", optional=True
+    )
     # the model
     cell: str = _option("lstm", "a text", "{choices}.", choices=CELLS)
     hidden: int = _option(128, "a positive integer", "Units a layer.")
@@ -113,6 +117,7 @@ class TrainConfig:
             _check(option, getattr(self, option.name))
         if (self.steps is None) == (self.minutes is None):
             raise ValueError(f"steps={self.steps}, minutes={self.minutes} came; exactly one of them was expected")
+        check_engine_name(self.engine)
         if self.text is not None and self.task is not None:
             raise ValueError(f"text={self.text!r} and task={self.task!r} came; give one of them")
         if self.tie_weights and self.embedding not in (None, self.hidden):

@@ -2,20 +2,22 @@
 
 import functools
 import importlib.metadata
+import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 
 from minirnn import engines, tree
-from minirnn.kernels.tier import current
+from minirnn.kernels.tier import TIERS, compiled_kernels, current, tier
 from minirnn.layers import Cell
 from minirnn.layers.recurrent import RecurrentLayer
 from minirnn.module import Module
-from minirnn.threads import get_num_threads
+from minirnn.threads import get_num_threads, set_num_threads
 
-__all__ = ["changes", "environment"]
+__all__ = ["changes", "environment", "same_kernels"]
 
 LIBRARIES = ("minirnn", "numpy", "autograd", "numba", "safetensors")
 
@@ -38,6 +40,35 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
         for name in sorted(then.keys() | here.keys())
         if then.get(name) != here.get(name)
     )
+
+
+@contextmanager
+def same_kernels(before: Mapping[str, Any]) -> Iterator[None]:
+    """Within the block, kernels run on the tier and with the threads that such an environment says, where they can."""
+    name, now = before.get("tier"), get_num_threads()
+    threads, blas_threads = (_positive(before.get(which)) for which in ("threads", "blas_threads"))
+    runs = name in TIERS and (name != "numba" or bool(compiled_kernels()))
+    with ExitStack() as stack:
+        stack.enter_context(tier(name if runs and name is not None else "auto"))
+        stack.enter_context(_blas_limit(None))  # puts back what set_num_threads changes
+        if threads is not None and threads != now:
+            stack.callback(set_num_threads, now)
+            set_num_threads(threads)
+        stack.enter_context(_blas_limit(blas_threads))
+        yield
+
+
+def _positive(count: Any) -> int | None:
+    return count if isinstance(count, int) and count > 0 else None
+
+
+def _blas_limit(count: int | None) -> AbstractContextManager[Any]:
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return nullcontext()
+    limit: AbstractContextManager[Any] = threadpool_limits(count, user_api="blas")
+    return limit
 
 
 def _engines(model: Module) -> dict[str, str]:
@@ -64,7 +95,17 @@ def _engine(cell: Cell, name: str) -> str:
 
 
 def _kernels() -> dict[str, Any]:
-    return {"tier": current(), "threads": get_num_threads()}
+    return {"tier": current(), "threads": get_num_threads(), "blas_threads": _blas_threads()}
+
+
+def _blas_threads() -> int | None:
+    """NumPy's own; None where nothing says."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        said = os.environ.get("OPENBLAS_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS") or ""
+        return int(said) if said.isdigit() else None
+    return max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=None)
 
 
 @functools.cache

@@ -18,6 +18,7 @@ from minirnn.train.callbacks import Callback, EarlyStopping, Progress
 from minirnn.train.checkpoints import Checkpoints, Found
 from minirnn.train.config import TrainConfig
 from minirnn.train.curves import has_plot, plot_curves
+from minirnn.train.environment import same_kernels
 from minirnn.train.experiment import Experiment
 from minirnn.train.fit import fit
 from minirnn.train.language_model import text_experiment
@@ -79,11 +80,15 @@ def train(
     """
     config, model = experiment.config, experiment.model
     listeners: list[Callback | Callable[[Progress], Any]] = []
-    checkpoints, used = None, None
+    checkpoints = None
     with ExitStack() as stack:
+        before = read_description(folder).environment if folder is not None and resume else {}
+        stack.enter_context(engine(_engine(config, before)))
+        stack.enter_context(same_kernels(before))
         if folder is not None:
             folder = Path(folder)
-            used = read_description(folder).environment if resume else begin_run(folder, experiment)
+            if not resume:
+                begin_run(folder, experiment)
             stack.enter_context(FolderLock(folder))
             checkpoints = Checkpoints(folder / CHECKPOINTS, every=config.save_every, keep=config.keep)
             listeners.append(MetricsLog(folder))
@@ -92,7 +97,6 @@ def train(
         listeners += callbacks
         if config.patience is not None:
             listeners.append(EarlyStopping(config.patience))
-        stack.enter_context(engine(_engine(config, used or {})))
         average = _average(config)
         last = fit(
             model,

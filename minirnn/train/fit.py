@@ -55,7 +55,8 @@ def fit(
     batches: what can be iterated again is, as often as needed with steps or minutes, `epochs` times with those, once
     with none of the three. Where it has `state_dict` and `load_state_dict`, as what minirnn.data makes, a resumed
     training finds its place by them; anything else is run through from its beginning, and has to give the same again.
-    minutes: after a warm-up the time of a step is measured once, and sets the number of steps from then on.
+    minutes: after a warm-up the time of a step and of a validation is measured once, and sets the number of steps from
+    then on.
 
     accumulate: batches a step; the gradient is the mean of theirs. clip_value: the largest entry of a gradient;
     clip_norm: the largest global norm of what is left. schedule: steps -> (step -> lr), made once the number of steps

@@ -103,7 +103,7 @@ def text_experiment(
     TextError: a text that is too short for the streams.
     """
     split = held_out_start(corpus)
-    tokenizer = tokenizer or TOKENIZERS[config.tokenizer].from_text(corpus.text[:split])
+    tokenizer = tokenizer or TOKENIZERS[config.tokenizer].from_text(corpus.text[:split], max_size=config.vocabulary)
     training, held_out = tokenizer.encode(corpus.text[:split]), tokenizer.encode(corpus.text[split:])
     if len(training) < 2 * config.batch + 1 or not len(held_out):
         raise TextError(

@@ -73,13 +73,12 @@ def reserve_run(folder: str | os.PathLike[str]) -> Path:
     return folder
 
 
-def begin_run(folder: str | os.PathLike[str], experiment: Experiment) -> dict[str, Any]:
-    """Reserve the folder and describe the run there; returns its environment. Raises what reserve_run raises."""
+def begin_run(folder: str | os.PathLike[str], experiment: Experiment) -> None:
+    """Reserve the folder and describe the run there. Raises what reserve_run raises."""
     folder = reserve_run(folder)
     now = environment(experiment.model)
     write_whole(folder / "config.toml", config_text(experiment.config).encode())
     _describe(folder, experiment.config, experiment.tokenizer, experiment.data, {}, now, started=_now())
-    return now
 
 
 def finish_run(run: Run, folder: str | os.PathLike[str]) -> None:

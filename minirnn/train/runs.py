@@ -85,7 +85,8 @@ def _summary(folder: Path) -> RunSummary:
         return RunSummary(folder, "", "", False, 0, "", None, str(error))
     config = described.config
     size = f"{config.layers}x{config.hidden}" if config.layers > 1 else str(config.hidden)
-    what = f"{config.cell} {size} on {config.task or described.data.get('source', '?')}"
+    text = "Python's standard library" if config.text is None else Path(config.text).name
+    what = f"{config.cell} {size} on {config.task or text}"
     try:
         records = read_metrics(folder)
     except OSError:

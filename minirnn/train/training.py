@@ -11,16 +11,17 @@ from minirnn import tree
 from minirnn.module import Array, Module
 from minirnn.optim import Optimizer, Schedule, clip_by_global_norm, clip_by_value, global_norm
 from minirnn.train.average import WeightAverage
-from minirnn.train.budget import Budget
+from minirnn.train.budget import LOOKS, Budget
 from minirnn.train.callbacks import Progress
+from minirnn.train.checkpoint import CheckpointError
 from minirnn.train.environment import environment
 from minirnn.train.nonfinite import DivergedError, first_nonfinite
 from minirnn.train.source import BatchSource
 from minirnn.transform import value_and_grad
 
-__all__ = ["LOOKS", "Training", "Validation"]
+__all__ = ["Training", "Validation"]
 
-LOOKS = 10  # validations, spread over the steps, where `val_every` is not given
+MANY_STEPS = 10**9
 MOST_SKIPS = 50  # in a row; then nothing but another start helps
 
 Validation = Callable[[Module], float | Mapping[str, float]]
@@ -55,6 +56,7 @@ class Training:
         self.clip_norm, self.clip_value = clip_norm, clip_value
         self.schedule: Schedule | None = None
         self.make_schedule = schedule
+        self._scheduled: int | None = None  # the number of steps that the schedule is for
         self.validate, self.val_every = validate, val_every
         self.skip_nonfinite, self.skipped, self._skipped_in_a_row = skip_nonfinite, 0, 0
         self.progress: Progress | None = None
@@ -79,7 +81,8 @@ class Training:
     # ------------------------------------------------------------------ a step
     def step(self) -> Progress | None:
         """Gradients, clipping, update, validation; None where no batch is left. DivergedError: nothing was updated."""
-        steps = self.budget.look(self.step_number)
+        looks = None if self.validate is None else self._metrics
+        steps = self.budget.look(self.step_number, looks, self.val_every)
         self.set_schedule(steps)
         if steps is not None and self.step_number >= steps:
             return None
@@ -102,10 +105,13 @@ class Training:
         return self.progress
 
     def set_schedule(self, steps: int | None) -> None:
-        """Make the schedule as soon as the number of steps is known."""
-        if self.schedule is None and self.make_schedule is not None and steps is not None:
-            self.schedule = self.make_schedule(steps)
+        """Make the schedule: before the number of steps is known, that of so many that only its beginning counts."""
+        if self.make_schedule is None or (self.schedule is not None and self._scheduled == steps):
+            return
+        if self.schedule is None or not hasattr(self.schedule, "observe"):  # what observes keeps what it has seen
+            self.schedule = self.make_schedule(MANY_STEPS if steps is None else steps)
             self.optimizer.lr = self.schedule
+        self._scheduled = steps
 
     def _gradients(self, batches: list[Any]) -> tuple[float, dict[str, Array], str | None]:
         """The mean loss and gradient of the batches, and the first value that is not finite, or None."""
@@ -162,9 +168,7 @@ class Training:
     def _validated(self, steps: int | None) -> dict[str, float]:
         if self.validate is None or not self._time_to_look(steps):
             return {}
-        model = self.model if self.average is None else self.average.applied_to(self.model)
-        came = self.validate(model)
-        metrics = {k: float(v) for k, v in (came if isinstance(came, Mapping) else {"val_loss": came}).items()}
+        metrics = self._metrics()
         first = next(iter(metrics.values()), math.nan)
         if math.isfinite(first) and (self.best is None or first < self.best[0]):
             self.best = first, self.step_number
@@ -173,6 +177,12 @@ class Training:
         if self.schedule is not None and hasattr(self.schedule, "observe"):
             self.schedule.observe(first)
         return metrics
+
+    def _metrics(self) -> dict[str, float]:
+        if self.validate is None:
+            return {}
+        came = self.validate(self.model if self.average is None else self.average.applied_to(self.model))
+        return {k: float(v) for k, v in (came if isinstance(came, Mapping) else {"val_loss": came}).items()}
 
     def _time_to_look(self, steps: int | None) -> bool:
         done = self.step_number
@@ -184,11 +194,11 @@ class Training:
 
 
 def nested_like(nesting: Any, named: Mapping[str, Array]) -> Any:
-    """The named leaves in place of those of a nesting. ValueError: other names, shapes or dtypes."""
+    """The named leaves in place of those of a nesting. CheckpointError: other names, shapes or dtypes."""
     expected = {path: (np.shape(leaf), np.result_type(leaf)) for path, leaf in tree.named_leaves(nesting)}
     came = {path: (leaf.shape, leaf.dtype) for path, leaf in named.items()}
     if came != expected:
-        raise ValueError(f"the carried state of the checkpoint is {came}, {expected} was expected")
+        raise CheckpointError(f"the carried state of the checkpoint is {came}, {expected} was expected")
     leaves, rebuild = tree.flatten(nesting)
     plain = zip(leaves, named.values(), strict=True)
     return rebuild([new if isinstance(old, np.ndarray) else new.item() for old, new in plain])

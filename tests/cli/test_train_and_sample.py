@@ -1,20 +1,5 @@
 import pytest
-from typer.testing import CliRunner
-
-from minirnn.cli import app
-
-SMALL = ["--steps", "20", "--hidden", "8", "--batch", "4", "--seq-length", "8"]
-
-
-def command(*words):
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
-@pytest.fixture
-def text(tmp_path):
-    path = tmp_path / "text.txt"
-    path.write_text("나는 학생이다. I am a student.\n" * 40, encoding="utf-8")
-    return path
+from commands import SMALL, command, contents, refused
 
 
 def test_train_prints_its_figures_and_sample_continues(text, tmp_path):
@@ -50,19 +35,6 @@ def test_without_a_text_it_reads_the_standard_library(tmp_path):
     assert "Python's standard library" in done.output
 
 
-def contents(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def refused(*words):
-    """The one line that the command says, its exit code being 2."""
-    done = command(*words)
-    assert done.exit_code == 2, done.output
-    assert "Traceback" not in done.output
-    lines = done.output.strip().splitlines()
-    return lines[-1]
-
-
 @pytest.mark.parametrize(
     ("content", "says"),
     [
@@ -78,12 +50,20 @@ def test_a_bad_text_is_one_line(content, says, tmp_path):
     if content is not None:
         path.write_bytes(content)
     assert says in refused("train", path, *SMALL, "--out", tmp_path / "run")
-    assert not (tmp_path / "run" / "run.json").exists()
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
     ("option", "value", "says"),
-    [("--cell", "lstn", "one of lstm, gru, rnn"), ("--hidden", 0, "hidden=0"), ("--lr", "nan", "lr=nan")],
+    [
+        ("--cell", "lstn", "one of lstm, gru, rnn"),
+        ("--hidden", 0, "hidden=0"),
+        ("--lr", "nan", "lr=nan"),
+        ("--engine", "warp", "engine='warp' came, one of auto"),
+        ("--preset", "huge", "preset 'huge' came, one of"),
+        ("--config", "missing.toml", "missing.toml: No such file"),
+        ("--task", "copy", "give one of them"),
+    ],
 )
 def test_a_bad_option_is_one_line(option, value, says, text, tmp_path):
     assert says in refused("train", text, option, value, "--out", tmp_path / "run")
@@ -97,6 +77,17 @@ def test_a_folder_that_holds_a_run_or_cannot_be_written_is_left_alone(text, tmp_
     assert "Not a directory" in refused("train", text, *SMALL, "--out", text / "run")
 
 
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder with a run of a text and one of a task."""
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "text.txt").write_text("I am a student.\n" * 40)
+    assert command("train", folder / "text.txt", *SMALL, "--out", folder / "run").exit_code == 0
+    task = ["--task", "reber", "--steps", 2, "--hidden", 4]
+    assert command("train", *task, "--out", folder / "task").exit_code == 0
+    return folder
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -105,12 +96,25 @@ def test_a_folder_that_holds_a_run_or_cannot_be_written_is_left_alone(text, tmp_
         (["run", "--temperature", "-1"], "temperature=-1"),
         (["run", "--seed", "-1"], "--seed -1"),
         (["run", "--length", "-1"], "length=-1"),
+        (["run", "--top-k", "0"], "top_k=0"),
+        (["run", "--top-p", "2"], "top_p=2.0"),
+        (["run", "--samples", "0"], "samples=0"),
+        (["run", "--samples", "2", "--stream"], "--stream shows one text"),
+        (["task"], "learned a task"),
     ],
 )
-def test_sample_refuses_what_is_no_checkpoint_and_bad_options(words, says, text, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    command("train", text, *SMALL, "--out", "run")
+def test_sample_refuses_what_is_no_checkpoint_and_bad_options(words, says, runs, monkeypatch):
+    monkeypatch.chdir(runs)
     assert says in refused("sample", *words)
+
+
+def test_several_texts_are_drawn_and_one_can_be_watched(text, tmp_path):
+    command("train", text, *SMALL, "--out", tmp_path / "run")
+    options = ["sample", tmp_path / "run", "--prime", "I ", "--length", 20, "--top-k", 3, "--temperature", 0.5]
+    several = command(*options, "--samples", 3).output
+    assert [line for line in several.splitlines() if line.startswith("---")] == ["--- 1", "--- 2", "--- 3"]
+    assert several.count("I ") >= 3
+    assert command(*options, "--stream").output == command(*options).output
 
 
 def test_a_damaged_checkpoint_is_one_line(text, tmp_path):

@@ -27,14 +27,19 @@ def whole(tmp_path_factory):
     return outcome(folder)
 
 
-def start(folder, *arguments, **options):
+def heed_ctrl_c():
+    """In a new process; one that is started in the background is told to ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def start(folder, *arguments, preexec_fn=heed_ctrl_c):
     process = subprocess.Popen(
         [sys.executable, SURVIVOR, folder, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=ENVIRONMENT,
-        **options,
+        preexec_fn=preexec_fn,
     )
     assert process.stdout.readline() == "ready\n", process.stderr.read()
     return process
@@ -190,8 +195,12 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path):
             for _ in range(2):
                 signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt) as raised:
-        survive(tmp_path, steps=20, callbacks=[twice])
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt) as raised:
+            survive(tmp_path, steps=20, callbacks=[twice])
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert type(raised.value) is KeyboardInterrupt
     assert Checkpoints(tmp_path / "checkpoints").latest().step == 6
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -5,7 +5,7 @@ from points import Batch, Point, squares
 
 import minirnn
 from minirnn import Parameter
-from minirnn.optim import SGD, ReduceOnPlateau, linear
+from minirnn.optim import SGD, ReduceOnPlateau, cosine, linear
 from minirnn.train import EMA, NTASGD, Callback, Checkpoints, DivergedError, EarlyStopping, Training, fit
 
 
@@ -61,6 +61,14 @@ def test_minutes_fix_the_number_of_steps_once():
     numbers = {p.steps for p in seen}
     assert len(numbers - {None}) == 1
     assert seen[-1].step == seen[-1].steps
+
+
+def test_before_the_number_of_steps_is_known_the_schedule_is_at_its_beginning():
+    schedule = lambda steps: cosine(1.0, steps, warmup=min(4, steps))
+    _, seen = train(iter(lambda: Batch(1.0), None), minutes=0.01, schedule=schedule)
+    assert seen[0].steps is None
+    assert [p.lr for p in seen[:5]] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert seen[-1].lr < 0.1
 
 
 def test_accumulated_batches_give_their_mean_gradient():

@@ -60,6 +60,13 @@ def test_bits_per_character_are_comparable_among_tokenizers(tokenizer):
     assert math.isclose(figures["uniform_bits_per_char"], expected, rel_tol=1e-6)
 
 
+def test_the_vocabulary_can_be_kept_small():
+    experiment = text_experiment(CORPUS, TrainConfig(steps=1, vocabulary=3, **SMALL))
+    assert experiment.tokenizer.encode("abcd").tolist() == [1, 2, 0, 0]
+    with pytest.raises(ValueError, match="max_size=3 came; there are always 256 bytes"):
+        text_experiment(CORPUS, TrainConfig(steps=1, vocabulary=3, tokenizer="byte", **SMALL))
+
+
 def test_the_data_of_an_experiment_says_what_is_held_out():
     corpus = Corpus("ab" * 90 + "ac" * 10, "letters", 1, 0)
     data = text_experiment(corpus, TrainConfig(steps=10, **SMALL)).data
