@@ -63,6 +63,9 @@ class _Leaf:
         return self.kind == "parameter" and not self.frozen
 
 
+_Place = tuple[str, int, str, _Leaf, bool]
+
+
 class _Entry(NamedTuple):
     """One distinct array of a tree: its path, its role, and every (module, attribute) that holds it."""
 
@@ -277,21 +280,8 @@ class Module:
         epoch = _epoch
         modules: list[tuple[str, Module]] = []
         index: dict[int, int] = {}
-        places: list[tuple[str, int, str, _Leaf, bool]] = []
-
-        def walk(path: str, module: Module) -> None:
-            known = id(module) in index
-            if not known:
-                index[id(module)] = len(modules)
-                modules.append((path, module))
-            prefix = f"{path}." if path else ""
-            for name, leaf in module._leaves.items():
-                places.append((prefix + name, index[id(module)], name, leaf, known or name in module._aliases))
-            for name in module._children:
-                for child_path, child in _modules_in(module.__dict__[name], prefix + name):
-                    walk(child_path, child)
-
-        walk("", self)
+        places: list[_Place] = []
+        _walk("", self, modules, index, places)
         homes: dict[_Leaf, str] = {}
         for alias in (False, True):
             for path, _, _, leaf, is_alias in places:
@@ -309,7 +299,8 @@ class Module:
             if entry.leaf.trainable
         ]
         plan = _Plan(epoch, modules, entries, {path: number[leaf] for path, _, _, leaf, _ in places}, trainable)
-        self.__dict__["_cached_plan"] = plan
+        if not self._bound:  # a bound copy that held its plan would be a cycle, and keep its trace until it is found
+            self.__dict__["_cached_plan"] = plan
         return plan
 
     def _array(self, plan: _Plan, entry: _Entry) -> Array:
@@ -471,6 +462,22 @@ class Module:
 
     def __repr__(self) -> str:
         return printed(self)
+
+
+def _walk(
+    path: str, module: Module, modules: list[tuple[str, Module]], index: dict[int, int], places: list[_Place]
+) -> None:
+    """Note every module once, and every place of an array: path, module, name, role, whether it is an alias."""
+    known = id(module) in index
+    if not known:
+        index[id(module)] = len(modules)
+        modules.append((path, module))
+    prefix = f"{path}." if path else ""
+    for name, leaf in module._leaves.items():
+        places.append((prefix + name, index[id(module)], name, leaf, known or name in module._aliases))
+    for name in module._children:
+        for child_path, child in _modules_in(module.__dict__[name], prefix + name):
+            _walk(child_path, child, modules, index, places)
 
 
 def _mismatch(value: Array, target: Array, any_dtype: bool = False) -> str | None:

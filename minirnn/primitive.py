@@ -135,7 +135,17 @@ def _getitem_vjps(argnums: Any, y: Any, args: Any, kwargs: Any) -> Any:
     return lambda g: (_put(g, idx, space),)
 
 
+# sum: autograd's backward writes an array of the argument's size, where a view of one number will do.
+def _sum_vjps(argnums: Any, y: Any, args: Any, kwargs: Any) -> Any:
+    if len(args) > 1 or kwargs.keys() - {"axis", "keepdims"} or isbox(args[0]):
+        return primitive_vjps[np.sum](argnums, y, args, kwargs)
+    shape, axis = onp.shape(args[0]), kwargs.get("axis")
+    apart = axis is not None and not kwargs.get("keepdims", False)
+    return lambda g: (np.broadcast_to(np.expand_dims(g, axis) if apart else g, shape),)
+
+
 vjp_rules: dict[Any, Function] = {
+    np.sum: _sum_vjps,
     np.tanh: lambda argnums, y, args, kwargs: lambda g: (_tanh_rule(g, y, *args),),
     _getitem: _getitem_vjps,
 }

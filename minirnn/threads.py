@@ -17,7 +17,7 @@ import numpy as np
 
 from minirnn.module import Array
 
-__all__ = ["each", "get_num_threads", "product", "set_num_threads"]
+__all__ = ["SHARE", "each", "get_num_threads", "product", "set_num_threads", "single_threaded_blas"]
 
 SHARE = 4e6  # multiplications and additions that are worth a thread of their own
 
@@ -42,6 +42,7 @@ def set_num_threads(n: int) -> None:
     if not isinstance(n, int) or isinstance(n, bool) or n < 1:
         raise ValueError(f"set_num_threads: {n!r} came, a positive integer was expected")
     _count = n
+    _blas_pools.cache_clear()  # another BLAS may have been loaded since
     for pool in _blas_pools():
         pool.set_num_threads(n)
 
@@ -73,7 +74,7 @@ def product(a: Array, b: Array) -> Array:
         else:
             out[:, part] = np.matmul(a, b[:, part])
 
-    with _single_threaded_blas:
+    with single_threaded_blas:
         each(share, range(count))
     return out
 
@@ -82,25 +83,26 @@ class _SingleThreadedBlas:
     """A block in which BLAS keeps to the thread that calls it; blocks may overlap in time."""
 
     def __init__(self) -> None:
-        self._lock, self._inside, self._before = threading.Lock(), 0, [0]
+        self._lock, self._inside = threading.Lock(), 0
+        self._before: list[tuple[Any, int]] = []
 
     def __enter__(self) -> None:
         with self._lock:
             self._inside += 1
             if self._inside == 1:
-                self._before = [pool.get_num_threads() for pool in _blas_pools()]
-                for pool in _blas_pools():
+                self._before = [(pool, pool.get_num_threads()) for pool in _blas_pools()]
+                for pool, _ in self._before:
                     pool.set_num_threads(1)
 
     def __exit__(self, *error: object) -> None:
         with self._lock:
             self._inside -= 1
             if self._inside == 0:
-                for pool, count in zip(_blas_pools(), self._before, strict=True):
+                for pool, count in self._before:
                     pool.set_num_threads(count)
 
 
-_single_threaded_blas = _SingleThreadedBlas()
+single_threaded_blas = _SingleThreadedBlas()
 
 
 def each(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:

@@ -42,16 +42,18 @@ def _way_for(cls: type) -> TakeApart | None:
     if cls is type(None):
         return lambda tree: ([], lambda children: None)
     if issubclass(cls, dict):
-        return lambda tree: (
-            [(str(key), value) for key, value in tree.items()],
-            lambda children: dict(zip(tree, children, strict=True)),
-        )
+        return _take_dict_apart
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
         return lambda tree: (list(zip(cls._fields, tree, strict=True)), lambda children: cls(*children))
     if issubclass(cls, (tuple, list)):
         rebuild = tuple if issubclass(cls, tuple) else list
         return lambda tree: ([(str(i), value) for i, value in enumerate(tree)], rebuild)
     return next((take_apart for known, take_apart in _registered.items() if issubclass(cls, known)), None)
+
+
+def _take_dict_apart(tree: dict[Any, Any]) -> tuple[Children, Rebuild]:
+    keys = list(tree)
+    return [(str(key), tree[key]) for key in keys], lambda children: dict(zip(keys, children, strict=True))
 
 
 def named_leaves(tree: Tree, prefix: str = "", whole: type | tuple[()] = ()) -> Iterator[tuple[str, Any]]:
@@ -90,13 +92,15 @@ def flatten(tree: Tree, whole: type | tuple[()] = ()) -> tuple[list[Any], Rebuil
             found += leaves_below
             below.append((len(leaves_below), rebuild_below))
 
+    count = len(found)  # `rebuild` may live long, and shall not keep the leaves
+
     def rebuild(new: Sequence[Any]) -> Tree:
-        if len(new) != len(found):
-            raise ValueError(f"rebuild: {len(new)} leaves came, the nesting holds {len(found)}")
+        if len(new) != count:
+            raise ValueError(f"rebuild: {len(new)} leaves came, the nesting holds {count}")
         start, rebuilt = 0, []
-        for count, rebuild_below in below:
-            rebuilt.append(new[start] if rebuild_below is None else rebuild_below(new[start : start + count]))
-            start += count
+        for size, rebuild_below in below:
+            rebuilt.append(new[start] if rebuild_below is None else rebuild_below(new[start : start + size]))
+            start += size
         return put_together(rebuilt)
 
     return found, rebuild

@@ -86,3 +86,24 @@ def test_a_primitive_of_a_numpy_function_leaves_autograds_own_alone():
     wrong = primitive(np.add, [lambda g, y, a, b: 3 * g, lambda g, y, a, b: 3 * g])
     assert minirnn.grad(lambda a: wrong(a, a))(np.array(1.0)) == 6
     assert minirnn.grad(lambda a: a + np.add(a, 1.0))(np.array(1.0)) == 2
+
+
+SUMS = {
+    "all": {},
+    "one axis": {"axis": 1},
+    "kept": {"axis": -1, "keepdims": True},
+    "two axes": {"axis": (0, -1)},
+    "all kept": {"keepdims": True},
+    "no axis": {"axis": ()},
+}
+
+
+@pytest.mark.parametrize("name", SUMS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sums_differentiate_as_autograds_rule_does(name, dtype, rng):
+    x = rng.standard_normal((2, 3, 4)).astype(dtype)
+    f = lambda x: anp.sum(anp.sin(anp.sum(x, **SUMS[name]) ** 2))
+    assert minirnn.grad(f)(x).dtype == dtype
+    assert np.allclose(minirnn.grad(f)(x), autograd.grad(f)(x), rtol=0, atol=1e-5 if dtype == np.float32 else 1e-14)
+    v = rng.standard_normal(x.shape).astype(dtype)
+    assert np.allclose(minirnn.hvp(f)(x, v), minirnn.grad(lambda x: anp.sum(minirnn.grad(f)(x) * v))(x), atol=1e-4)

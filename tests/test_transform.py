@@ -1,3 +1,4 @@
+import gc
 import itertools
 import threading
 import warnings
@@ -303,6 +304,16 @@ def test_a_failing_function_leaves_no_trace_behind():
         minirnn.grad(fails)(np.ones(3))
     assert boxes.trace_stack.top == top
     assert not boxes._alive
+
+
+@pytest.mark.parametrize("engine", ["python", "fused"])
+def test_a_gradient_leaves_nothing_to_the_garbage_collector(engine, rng):
+    layer, x = LSTM(3, 4, rng=rng, engine=engine), np.ones((3, 2, 3), np.float32)
+    step = minirnn.value_and_grad(lambda layer, x: anp.sum(layer(x)[0]), argnums=(0, 1))
+    step(layer, x)
+    gc.collect()
+    step(layer, x)
+    assert gc.collect() == 0
 
 
 def test_threads_get_right_gradients_at_once(rng):

@@ -10,10 +10,12 @@ Shapes: x (n*b, I), z and dz (n, b, width), h (n + 1, b, P): h[t] enters step t 
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from minirnn import threads
 from minirnn.kernels.workspace import Workspace
 from minirnn.module import Array
 
@@ -105,6 +107,10 @@ class Kernel:
         """The rows of the batch that are run by one thread each; here all, as BLAS has threads of its own."""
         return [(0, batch)]
 
+    def blas_in_the_loop(self, batch: int, width: int, shown: int) -> AbstractContextManager[None]:
+        """BLAS keeps to one thread where a step's product is small: its threads would meet at every step."""
+        return threads.single_threaded_blas if 2.0 * batch * width * shown < threads.SHARE else nullcontext()
+
     # ------------------------------------------------------------------ forward
     def forward_weights(self, parameters: Parameters) -> Any:
         """What `forward` takes, made once a sequence."""
@@ -117,7 +123,8 @@ class Kernel:
         if z is None:
             z = work.array("z", (n, b, weights.ih.shape[0]), x.dtype)
         self.project(weights, x, rows_of(z))
-        self.recur(weights, z, tape, outside, work)
+        with self.blas_in_the_loop(b, z.shape[2], tape["h"].shape[2]):
+            self.recur(weights, z, tape, outside, work)
 
     def project(self, weights: Any, x: Array, z: Array) -> None:
         np.matmul(x, weights.ih.T, out=z)
@@ -167,7 +174,8 @@ class Kernel:
         of the block's last state and leaves as those of its first; d_x is written, gradients are added to."""
         n, b = d_outputs.shape[:2]
         dz = work.array("dz", (n, b, self.dz_width(tape)), x.dtype)
-        self.unwind(weights, tape, d_outputs, d_state, dz, gradients, outside, work)
+        with self.blas_in_the_loop(b, dz.shape[2], d_outputs.shape[2]):
+            self.unwind(weights, tape, d_outputs, d_state, dz, gradients, outside, work)
         if d_x is not None:
             self.input_gradient(weights, rows_of(dz), d_x)
         self.weight_gradients(rows_of(dz), x, rows_of(tape["h"][:-1]), gradients, work)

@@ -1,12 +1,14 @@
 """The kernels, and back-propagation through time as a person wrote it out: they share no line, and they agree."""
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
 from hypothesis import given
-from kernel_cases import CELLS, draw_like, problems, worst
+from kernel_cases import CELLS, draw_like, problem, problems, worst
 
 import minirnn
 from minirnn import bptt, tree
+from minirnn.gradcheck import gradcheck
 
 BY_HAND = {"tanh": bptt.rnn, "relu": bptt.rnn, "lstm": bptt.lstm, "projected": bptt.lstm, "gru": bptt.gru}
 
@@ -64,3 +66,16 @@ def test_kernels_equal_what_was_written_by_hand(dtype, bound, on_tier):
         assert error < bound, where
 
     agree()
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_the_checker_passes_every_kernel(kind, on_tier):
+    made = problem(kind, steps=3, batch=2, hidden=3)
+
+    def loss(xs, *leaves):
+        state = tree.flatten(made.state)[1](leaves)
+        final, outputs = made.scan("fused")(made.cell, xs, state)
+        return sum(anp.sum(anp.sin(leaf)) for leaf in [outputs, *tree.leaves(final)])
+
+    report = gradcheck(loss, made.xs, *tree.leaves(made.state))
+    assert report.ok, str(report)

@@ -56,9 +56,11 @@ def test_multiply_transposed_is_one_product_or_two(m, k, n, other_n, dtype, add)
 @given(sizes, sizes, dtypes)
 def test_packing_transposed_is_packing_the_scaled_transpose(n, k, dtype):
     w, by, memory = draw(0, (n, k), dtype), draw(1, n, dtype), Workspace("test")
-    assert np.array_equal(
-        packed_transposed(memory, "one", w, by), packed(memory, "other", np.ascontiguousarray((w * by[:, None]).T))
-    )
+    transposed = packed_transposed(memory, "one", w, by)
+    plain = packed(memory, "other", np.ascontiguousarray((w * by[:, None]).T))
+    width = gemm.VECTORS * gemm.VECTOR_BYTES // np.dtype(dtype).itemsize
+    panels = -(-n // width) * width * k  # what follows is room for the ends of blocks
+    assert np.array_equal(transposed[:panels], plain[:panels])
 
 
 @given(st.integers(1, 200), sizes, dtypes, st.booleans())

@@ -14,16 +14,9 @@ from typing import Any
 import numpy as np
 
 from minirnn.kernels.native.jit import compiled
-from minirnn.kernels.native.tile import (
-    ROWS,
-    VECTOR_BYTES,
-    VECTORS,
-    address,
-    lanes,
-    move_panel_row,
-    move_tile_rows,
-    run_tile,
-)
+from minirnn.kernels.native.moves import add_edge_row, move_panel_row, move_tile_rows, transpose_block
+from minirnn.kernels.native.tile import run_tile
+from minirnn.kernels.native.vectors import ROWS, VECTOR_BYTES, VECTORS, address, lanes
 from minirnn.module import Array
 
 __all__ = ["multiply", "multiply_slowly", "multiply_transposed", "pack", "pack_transposed", "packed_size"]
@@ -35,8 +28,9 @@ STRIP = 8  # tiles whose transposed left sides are copied together, so that cach
 
 def packed_size(k: int, n: int, dtype: Any) -> int:
     """How many numbers the packed form of a (k, n) matrix takes."""
-    width = VECTORS * VECTOR_BYTES // np.dtype(dtype).itemsize
-    return -(-n // width) * width * k
+    lane = VECTOR_BYTES // np.dtype(dtype).itemsize
+    width = VECTORS * lane
+    return -(-n // width) * width * k + width * lane  # the last for the end of a transposed block
 
 
 @compiled
@@ -53,17 +47,12 @@ def pack(b: Array, b_at: int, b_row: int, k: int, n: int, out: Array) -> None:
 def pack_transposed(w: Array, by: Array, out: Array) -> None:
     """out: the panels of (by[:, None] * w)^T, where w is (n, k)."""
     n, k = w.shape
-    width = VECTORS * lanes(w)
-    panels = out.reshape((out.size // (k * width), k, width))
-    for p in range(len(panels)):
-        for v in range(width):
-            row = p * width + v
-            if row < n:
-                for i in range(k):
-                    panels[p, i, v] = w[row, i] * by[row]
-            else:
-                for i in range(k):
-                    panels[p, i, v] = 0
+    flat, lane, width = w.ravel(), lanes(w), VECTORS * lanes(w)
+    for row in range(0, n + width - 1 - (n - 1) % width, lane):
+        panel, within = row // width * width * k, row % width
+        for i in range(0, k, lane):  # in order: a block that ends behind its panel is followed by what belongs there
+            to, source = address(out, panel + i * width + within), address(flat, row * k + i)
+            transpose_block(w[0, 0], to, source, k, n - row, min(lane, k - i), address(by, row))
 
 
 def multiply_slowly(c: Array, a: Array, b: Array, add: bool) -> None:
@@ -196,6 +185,4 @@ def _tile_or_edge(
         return
     run_tile(edge[0], rows, vectors, address(edge, 0), width, left, a_row, a_k, panel, width, count, np.bool_(False))
     for r in range(rows):
-        for v in range(columns):
-            at = c_at + r * c_row + v
-            c[at] = c[at] + edge[r * width + v] if add else edge[r * width + v]
+        add_edge_row(edge[0], address(c, c_at + r * c_row), address(edge, r * width), columns, add)

@@ -10,7 +10,7 @@ from minirnn.kernels.kernel import Gradients, Tape
 from minirnn.kernels.native.curves import tanh
 from minirnn.kernels.native.gemm import multiply
 from minirnn.kernels.native.jit import compiled
-from minirnn.kernels.native.products import NativeKernel, flags_of, packed, packed_transposed
+from minirnn.kernels.native.products import NativeKernel, copy_row, fill_row, flags_of, packed, packed_transposed
 from minirnn.kernels.workspace import Workspace
 from minirnn.module import Array
 
@@ -88,16 +88,16 @@ def _forward(
     inputs: int,
     hidden: int,
 ) -> None:
-    width, half = 3 * hidden, z.dtype.type(0.5)
+    width, half, start = 3 * hidden, z.dtype.type(0.5), np.intp(0)
     gates, products = z.reshape((n * b, 3, hidden)), pre.reshape((b, 3, hidden))
     biases, h_rows, s_rows = bias.reshape((3, hidden)), h.reshape((-1, hidden)), s.reshape((-1, hidden))
-    multiply(z, 0, width, x, 0, inputs, n * b, ih, inputs, width, np.bool_(False))
+    multiply(z, start, width, x, start, inputs, n * b, ih, inputs, width, np.bool_(False))
     for t in range(n):
-        multiply(pre, 0, width, h, t * b * hidden, hidden, b, hh, hidden, width, np.bool_(False))
+        multiply(pre, start, width, h, t * b * hidden, hidden, b, hh, hidden, width, np.bool_(False))
         for row in range(b):
             r = t * b + row
             if outside.size and outside[r]:
-                h_rows[r + b] = h_rows[r]
+                copy_row(h_rows, r + b, h_rows, r)
                 continue
             for k in range(2):
                 for j in range(hidden):
@@ -124,7 +124,8 @@ def _unwind(
     b: int,
     hidden: int,
 ) -> None:
-    width, wide, one = 3 * hidden, 4 * hidden, z.dtype.type(1)
+    width, wide, one, zero, start = 3 * hidden, 4 * hidden, z.dtype.type(1), z.dtype.type(0), np.intp(0)
+    d_rows = dz.reshape((n * b, wide))
     gates, d_gates, came = z.reshape((n * b, 3, hidden)), dz.reshape((n * b, 4, hidden)), d_outputs.reshape((n, -1))
     h_rows, s_rows, dh_rows = h.reshape((-1, hidden)), s.reshape((-1, hidden)), dh.reshape((b, hidden))
     for t in range(n - 1, -1, -1):
@@ -133,7 +134,7 @@ def _unwind(
         for row in range(b):
             r = t * b + row
             if outside.size and outside[r]:
-                d_gates[r] = 0
+                fill_row(d_rows, r, zero)
                 continue
             for j in range(hidden):
                 slope = one - gates[r, 2, j] * gates[r, 2, j]
@@ -147,4 +148,4 @@ def _unwind(
                 d_gates[r, 2, j] = dh_rows[row, j] * (h_rows[r, j] - gates[r, 2, j]) * slope
             for j in range(hidden):
                 dh_rows[row, j] *= gates[r, 1, j]
-        multiply(dh, 0, hidden, dz, t * b * wide + hidden, wide, b, hh, width, hidden, np.bool_(True))
+        multiply(dh, start, hidden, dz, t * b * wide + hidden, wide, b, hh, width, hidden, np.bool_(True))

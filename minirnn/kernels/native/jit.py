@@ -8,6 +8,8 @@ keeps a loop from being vectorised.
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from numba import njit
@@ -18,6 +20,20 @@ __all__ = ["OPTIONS", "compiled"]
 _log = logging.getLogger("minirnn")
 _said = threading.Event()
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}, "boundscheck": False}
+
+
+def _forget_stale_code() -> None:
+    """Drop cached code that is older than any file of this folder: Numba looks at a function's own file alone, and
+    would keep one whose callee has changed in another."""
+    here = Path(__file__).parent
+    newest = max(source.stat().st_mtime for source in here.glob("*.py"))
+    for index in here.glob("__pycache__/*.nbi"):
+        with suppress(OSError):
+            if index.stat().st_mtime < newest:
+                index.unlink()
+
+
+_forget_stale_code()
 
 
 def compiled(function: Callable[..., Any]) -> Any:

@@ -10,7 +10,7 @@ from minirnn.kernels.kernel import Gradients, Tape, rows_of
 from minirnn.kernels.native.curves import tanh
 from minirnn.kernels.native.gemm import multiply
 from minirnn.kernels.native.jit import compiled
-from minirnn.kernels.native.products import NativeKernel, flags_of, packed, packed_transposed
+from minirnn.kernels.native.products import NativeKernel, copy_row, fill_row, flags_of, packed, packed_transposed
 from minirnn.kernels.workspace import Workspace
 from minirnn.module import Array
 
@@ -100,18 +100,18 @@ def _forward(
     hidden: int,
     shown: int,
 ) -> None:
-    width, one = 4 * hidden, z.dtype.type(1)
+    width, one, zero, start = 4 * hidden, z.dtype.type(1), z.dtype.type(0), np.intp(0)
     rows, gates, m_rows = z.reshape((n * b, width)), z.reshape((n * b, 4, hidden)), m.reshape((-1, hidden))
     h_rows, cells, tanhs = h.reshape((-1, shown)), c.reshape((-1, hidden)), tanh_c.reshape((-1, hidden))
-    multiply(z, 0, width, x, 0, inputs, n * b, ih, inputs, width, np.bool_(False))
+    multiply(z, start, width, x, start, inputs, n * b, ih, inputs, width, np.bool_(False))
     for t in range(n):
         multiply(z, t * b * width, width, h, t * b * shown, shown, b, hh, shown, width, np.bool_(True))
         for r in range(t * b, (t + 1) * b):
             if outside.size and outside[r]:
-                cells[r + b] = cells[r]
-                h_rows[r + b] = h_rows[r]
+                copy_row(cells, r + b, cells, r)
+                copy_row(h_rows, r + b, h_rows, r)
                 if hr.size:  # the gradient of W_hr multiplies it by 0, which is not 0 if this memory holds nan
-                    m_rows[r] = 0
+                    fill_row(m_rows, r, zero)
                 continue
             for j in range(width):
                 rows[r, j] = tanh(rows[r, j] + bias[j]) * stretch[j] + (one - stretch[j])
@@ -159,25 +159,27 @@ def _unwind(
     hidden: int,
     shown: int,
 ) -> None:
-    width, one = 4 * hidden, z.dtype.type(1)
-    gates, d_gates = z.reshape((n * b, 4, hidden)), dz.reshape((n * b, 4, hidden))
+    width, one, zero, start = 4 * hidden, z.dtype.type(1), z.dtype.type(0), np.intp(0)
+    gates, d_gates, d_rows = z.reshape((n * b, 4, hidden)), dz.reshape((n * b, 4, hidden)), dz.reshape((n * b, width))
     cells, tanhs = c.reshape((-1, hidden)), tanh_c.reshape((-1, hidden))
     dc_rows, dm_rows, dh_rows = dc.reshape((b, hidden)), dm.reshape((b, hidden)), dh.reshape((b, shown))
-    came, kept, every = d_outputs.reshape((n, b * shown)), passed.reshape((b, shown)), dh_all.reshape((-1, b * shown))
+    came, kept, every = d_outputs.reshape((n, b * shown)), passed.reshape((b, shown)), dh_all.reshape((-1, shown))
     for t in range(n - 1, -1, -1):
         for j in range(b * shown):
             dh[j] += came[t, j]
         if hr.size:
-            every[t] = dh
-            multiply(dm, 0, hidden, dh, 0, shown, b, hr, shown, hidden, np.bool_(False))
+            for row in range(b):
+                copy_row(every, t * b + row, dh_rows, row)
+            multiply(dm, start, hidden, dh, start, shown, b, hr, shown, hidden, np.bool_(False))
         if outside.size:
-            passed[:] = dh
+            for row in range(b):
+                copy_row(kept, row, dh_rows, row)
         for row in range(b):
             r = t * b + row
             if outside.size and outside[r]:
-                d_gates[r] = 0
+                fill_row(d_rows, r, zero)
                 if hr.size:
-                    every[t, row * shown : (row + 1) * shown] = 0
+                    fill_row(every, r, zero)
                 continue
             for j in range(hidden):
                 d_gates[r, 3, j] = dm_rows[row, j] * tanhs[r, j] * (gates[r, 3, j] * (one - gates[r, 3, j]))
@@ -191,8 +193,8 @@ def _unwind(
                 d_gates[r, 2, j] = dc_rows[row, j] * gates[r, 0, j] * (one - gates[r, 2, j] * gates[r, 2, j])
             for j in range(hidden):
                 dc_rows[row, j] *= gates[r, 1, j]
-        multiply(dh, 0, shown, dz, t * b * width, width, b, hh, width, shown, np.bool_(False))
+        multiply(dh, start, shown, dz, t * b * width, width, b, hh, width, shown, np.bool_(False))
         if outside.size:
             for row in range(b):
                 if outside[t * b + row]:
-                    dh_rows[row] = kept[row]
+                    copy_row(dh_rows, row, kept, row)

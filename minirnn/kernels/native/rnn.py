@@ -10,7 +10,7 @@ from minirnn.kernels.kernel import Gradients, Tape
 from minirnn.kernels.native.curves import tanh
 from minirnn.kernels.native.gemm import multiply
 from minirnn.kernels.native.jit import compiled
-from minirnn.kernels.native.products import NativeKernel, flags_of, packed, packed_transposed
+from minirnn.kernels.native.products import NativeKernel, copy_row, fill_row, flags_of, packed, packed_transposed
 from minirnn.kernels.workspace import Workspace
 from minirnn.module import Array
 
@@ -81,15 +81,15 @@ def _forward(
     hidden: int,
     relu: bool,
 ) -> None:
-    zero, after = h.dtype.type(0), b * hidden
+    zero, after, start = h.dtype.type(0), b * hidden, np.intp(0)
     rows = h.reshape((-1, hidden))
-    multiply(h, after, hidden, x, 0, inputs, n * b, ih, inputs, hidden, np.bool_(False))
+    multiply(h, after, hidden, x, start, inputs, n * b, ih, inputs, hidden, np.bool_(False))
     for t in range(n):
         at = t * after
         multiply(h, at + after, hidden, h, at, hidden, b, hh, hidden, hidden, np.bool_(True))
         for r in range((t + 1) * b, (t + 2) * b):
             if outside.size and outside[r - b]:
-                rows[r] = rows[r - b]
+                copy_row(rows, r, rows, r - b)
             elif relu:
                 for j in range(hidden):
                     pre = rows[r, j] + bias[j]
@@ -113,7 +113,7 @@ def _unwind(
     hidden: int,
     relu: bool,
 ) -> None:
-    one, zero, after = h.dtype.type(1), h.dtype.type(0), b * hidden
+    one, zero, after, start = h.dtype.type(1), h.dtype.type(0), b * hidden, np.intp(0)
     d_steps, came, steps = dz.reshape((n, after)), d_outputs.reshape((n, after)), h.reshape((n + 1, after))
     d_rows, kept, dh_rows = dz.reshape((-1, hidden)), passed.reshape((b, hidden)), dh.reshape((b, hidden))
     for t in range(n - 1, -1, -1):
@@ -126,12 +126,12 @@ def _unwind(
             for j in range(after):
                 d_steps[t, j] = dh[j] * (one - steps[t + 1, j] * steps[t + 1, j])
         if outside.size:
-            passed[:] = dh
             for row in range(b):
+                copy_row(kept, row, dh_rows, row)
                 if outside[t * b + row]:
-                    d_rows[t * b + row] = 0
-        multiply(dh, 0, hidden, dz, t * after, hidden, b, hh, hidden, hidden, np.bool_(False))
+                    fill_row(d_rows, t * b + row, zero)
+        multiply(dh, start, hidden, dz, t * after, hidden, b, hh, hidden, hidden, np.bool_(False))
         if outside.size:
             for row in range(b):
                 if outside[t * b + row]:
-                    dh_rows[row] = kept[row]
+                    copy_row(dh_rows, row, kept, row)

@@ -2,108 +2,21 @@
 
     c[i, j] (+)= sum_k a[i, k] b[k, j]      i in 0..rows, j in 0..vectors * lanes
 
-A compiler given the plain loops spills the sums to memory; here each vector of them is a value of its own. The vectors'
-width and the number of rows are this machine's: 32 registers of 512 bits hold 8 x 3 sums, 16 of 256 bits hold 4 x 3.
+A compiler given the plain loops spills the sums to memory; here each vector of them is a value of its own. 32 registers
+hold 8 x 3 of them beside what a step needs, 16 hold 4 x 3.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import llvmlite.binding
-from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from minirnn.kernels.native.jit import compiled
+from minirnn.kernels.native.vectors import INTEGER, ROWS, VECTORS, Vectors
 
-__all__ = [
-    "ROWS",
-    "VECTORS",
-    "VECTOR_BYTES",
-    "address",
-    "lanes",
-    "move_panel_row",
-    "move_tile_rows",
-    "run_tile",
-]
+__all__ = ["run_tile"]
 
-
-def _vector_bytes_and_rows() -> tuple[int, int]:
-    features = llvmlite.binding.get_host_cpu_features()
-    if features.get("avx512f"):
-        return 64, 8
-    if features.get("avx2") and features.get("fma"):
-        return 32, 4
-    return 16, 8 if features.get("neon") else 4
-
-
-VECTORS = 3
-VECTOR_BYTES, ROWS = _vector_bytes_and_rows()
 CONTRACT = ("contract",)  # a product and a sum become one fused instruction
-INTEGER = ir.IntType(64)
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def lanes(typing_context: Any, array: Any) -> Any:
-    """How many numbers of the array's dtype a vector holds."""
-    count = 8 * VECTOR_BYTES // array.dtype.bitwidth
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return context.get_constant(types.intp, count)
-
-    return types.intp(array), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def address(typing_context: Any, array: Any, offset: Any) -> Any:
-    """Where the number `offset` of a contiguous array lies."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        data = context.make_array(array)(context, builder, args[0]).data
-        return builder.ptrtoint(builder.gep(data, [args[1]]), INTEGER)
-
-    return types.intp(array, types.intp), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def move_tile_rows(typing_context: Any, like: Any, to: Any, source: Any) -> Any:
-    """Copy ROWS numbers of the dtype of `like` from one address to another."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        vector = ir.VectorType(context.get_value_type(like), ROWS)
-        value = builder.load(builder.inttoptr(args[2], vector.as_pointer()))
-        value.align = like.bitwidth // 8
-        builder.store(value, builder.inttoptr(args[1], vector.as_pointer())).align = like.bitwidth // 8
-        return context.get_dummy_value()
-
-    return types.void(like, types.intp, types.intp), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def move_panel_row(typing_context: Any, like: Any, to: Any, source: Any, count: Any) -> Any:
-    """Copy `count` numbers to the row of a panel at the address `to`, and zeros behind them."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        scalar, size, integer = context.get_value_type(like), like.bitwidth // 8, ir.IntType(32)
-        vector, _, store, _ = _vector_instructions(builder, scalar, size)
-        width = vector.count
-        mask, zero = ir.VectorType(ir.IntType(1), width), ir.Constant(vector, [0.0] * width)
-        to, source = (builder.inttoptr(args[i], scalar.as_pointer()) for i in (1, 2))
-        signature = ir.FunctionType(vector, [vector.as_pointer(), integer, mask, vector])
-        name = f"llvm.masked.load.v{width}f{like.bitwidth}.p0"
-        load_some = cgutils.get_or_insert_function(builder.module, signature, name)
-        many = ir.VectorType(INTEGER, width)
-        first = builder.insert_element(ir.Constant(many, ir.Undefined), args[3], integer(0))
-        counts = builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(integer, width), [0] * width))
-        for v in range(VECTORS):
-            places = ir.Constant(many, [v * width + lane for lane in range(width)])
-            at = builder.bitcast(builder.gep(source, [INTEGER(v * width)]), vector.as_pointer())
-            here = builder.icmp_signed("<", places, counts)
-            store(builder.call(load_some, [at, integer(size), here, zero]), to, v)
-        return context.get_dummy_value()
-
-    return types.void(like, types.intp, types.intp, types.intp), generate
 
 
 class _Operands(NamedTuple):
@@ -159,8 +72,8 @@ def _tile(
 
 
 def _emit_tile(builder: Any, scalar: Any, size: int, operands: _Operands, rows: int, vectors: int) -> None:
-    vector, load, store, spread = _vector_instructions(builder, scalar, size)
-    zero = ir.Constant(vector, [0.0] * vector.count)
+    vectors_of = Vectors(builder, scalar, size)
+    vector, zero, load, store = vectors_of.type, vectors_of.zero, vectors_of.load, vectors_of.store
     each = [(i, v) for i in range(rows) for v in range(vectors)]
     c, a, b = (builder.inttoptr(p, scalar.as_pointer()) for p in (operands.c, operands.a, operands.b))
     a_rows = [builder.mul(operands.a_row, INTEGER(i)) for i in range(rows)]
@@ -184,7 +97,7 @@ def _emit_tile(builder: Any, scalar: Any, size: int, operands: _Operands, rows: 
     k, a_now, b_now = builder.phi(INTEGER), builder.phi(a.type), builder.phi(b.type)
     sums = {where: builder.phi(vector) for where in each}
     b_vectors = [load(b_now, v) for v in range(vectors)]
-    numbers = [spread(builder.load(builder.gep(a_now, [a_rows[i]]))) for i in range(rows)]
+    numbers = [vectors_of.spread(builder.load(builder.gep(a_now, [a_rows[i]]))) for i in range(rows)]
     for i, v in each:
         product = builder.fmul(numbers[i], b_vectors[v], flags=CONTRACT)
         new[i, v] = builder.fadd(sums[i, v], product, flags=CONTRACT)
@@ -207,30 +120,6 @@ def _emit_tile(builder: Any, scalar: Any, size: int, operands: _Operands, rows: 
         totals[i, v] = total
     for i, v in each:
         store(totals[i, v], c_rows[i], v)
-
-
-def _vector_instructions(builder: Any, scalar: Any, size: int) -> tuple[Any, Callable[..., Any], Any, Any]:
-    """The vector type; load(pointer, v) and store(value, pointer, v) of the v-th vector; spread(number) over one."""
-    vector = ir.VectorType(scalar, VECTOR_BYTES // size)
-    nothing = ir.Constant(vector, ir.Undefined)
-    everywhere = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
-
-    def at(pointer: Any, v: int) -> Any:
-        return builder.bitcast(builder.gep(pointer, [INTEGER(v * vector.count)]), vector.as_pointer())
-
-    def load(pointer: Any, v: int) -> Any:
-        value = builder.load(at(pointer, v))
-        value.align = size
-        return value
-
-    def store(value: Any, pointer: Any, v: int) -> None:
-        builder.store(value, at(pointer, v)).align = size
-
-    def spread(number: Any) -> Any:
-        first = builder.insert_element(nothing, number, ir.Constant(ir.IntType(32), 0))
-        return builder.shuffle_vector(first, nothing, everywhere)
-
-    return vector, load, store, spread
 
 
 @compiled
