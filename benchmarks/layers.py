@@ -113,7 +113,9 @@ def plot(rows: list[dict[str, Any]], axes: Any) -> None:
     for k, name in enumerate(names):
         ratios = [row["seconds"][name]["median"] / row["seconds"]["torch"]["median"] for row in chosen]
         axes.bar(places + (k - (len(names) - 1) / 2) * width, ratios, width, label=name)
-    axes.set_xticks(places, [f"{row['kind']}\n{','.join(map(str, row['size']))}" for row in chosen], fontsize=6)
+    axes.set_xticks(
+        places, [f"{row['kind']}\n{','.join(map(str, row['size']))}" for row in chosen], fontsize=6, rotation=90
+    )
     axes.set_ylabel("time of a training pass over PyTorch's")
     axes.set_title(f"float32, {THREADS} threads, sizes (B,T,I,H)", fontsize=9)
     axes.axhline(1.0, color="0.6", linewidth=0.8)

@@ -1,4 +1,8 @@
-"""How long calls take: taken in turn, so that a machine's drift hits all alike, and quoted as medians."""
+"""How long calls take: taken in turn, so that a machine's drift hits all alike, and quoted as medians.
+
+Thread pools (BLAS's, OpenMP's) spin for a while after their last work, and take the processors from whoever comes next:
+beside others, PyTorch's LSTM took three times as long as alone. So each turn begins with a pause and an untimed call.
+"""
 
 import time
 from collections.abc import Callable, Mapping
@@ -6,6 +10,8 @@ from statistics import median
 from typing import Any, NamedTuple
 
 __all__ = ["Timing", "interleaved"]
+
+SETTLE = 0.25  # seconds until a pool has gone to sleep
 
 
 class Timing(NamedTuple):
@@ -28,6 +34,9 @@ def interleaved(calls: Mapping[str, Callable[[], Any]], *, seconds: float = 2.0,
     found: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
+            if len(calls) > 1:
+                time.sleep(SETTLE)
+            call()
             start = time.perf_counter()
             for _ in range(repeats[name]):
                 call()
