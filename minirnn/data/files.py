@@ -1,16 +1,14 @@
-"""Text in pieces from files, and files that appear whole or not at all."""
+"""Text in pieces from files."""
 
 import codecs
 import io
 import json
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-__all__ = ["PIECE_BYTES", "TextError", "read_json", "read_pieces", "whole_file"]
+__all__ = ["PIECE_BYTES", "TextError", "read_json", "read_pieces"]
 
 PIECE_BYTES = 1 << 20
 """How much of a file is read at a time."""
@@ -61,31 +59,3 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         return json.loads(Path(path).read_bytes())
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON, or is damaged ({error})") from error
-
-
-@contextmanager
-def whole_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """A file to write; it takes its name when the block ends, on disk by then, and leaves nothing if the block fails.
-
-    with whole_file("tokens") as file: file.write(b"...")
-    """
-    target = Path(path)
-    handle, passing = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(passing, 0o666 & ~umask)  # mkstemp's files are private; this one is an ordinary file
-        os.replace(passing, target)
-    except BaseException:
-        Path(passing).unlink(missing_ok=True)
-        raise
-    if os.name == "posix":  # a rename is on the disk only once its folder is; elsewhere the system sees to it
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

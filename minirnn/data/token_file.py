@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from minirnn.data.files import PIECE_BYTES, TextError, read_pieces, whole_file
+from minirnn.data.files import PIECE_BYTES, TextError, read_pieces
 from minirnn.data.tokenizers import Tokenizer, tokenizer_from_dict
 from minirnn.module import Array
+from minirnn.whole_file import whole_file
 
 __all__ = ["TokenFile", "encode_file"]
 

@@ -7,7 +7,7 @@ state is kept, and the tape of the k steps behind each is filled again when the 
 Time runs forward here: a reversed sequence comes as flipped views.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -253,9 +253,3 @@ def _rows_in(array: Array, now: slice, rows: Rows, outside: Array | None, work: 
     if outside is not None:
         np.copyto(copy, 0.0, where=outside)
     return copy.reshape(n * b, width)
-
-
-def equal_shares(batch: int, count: int) -> Iterator[Rows]:
-    """The batch in `count` runs of rows, as equal as can be."""
-    for k in range(count):
-        yield batch * k // count, batch * (k + 1) // count

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from minirnn.module import Array
-from minirnn.saving import write_whole
+from minirnn.whole_file import write_whole
 
 __all__ = ["CheckpointError", "read_checkpoint", "write_checkpoint"]
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minirnn.saving import remove_passing
 from minirnn.train.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 from minirnn.train.lock import FolderLock
+from minirnn.whole_file import remove_passing
 
 __all__ = ["Checkpoints", "DamagedCheckpointWarning", "Found"]
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from minirnn.saving import write_whole
 from minirnn.train.callbacks import Callback, Progress
 from minirnn.train.training import Training
+from minirnn.whole_file import write_whole
 
 __all__ = ["MetricsLog", "read_metrics"]
 

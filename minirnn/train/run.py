@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from minirnn.data import Tokenizer, tokenizer_from_dict
 from minirnn.module import Module
-from minirnn.saving import load, remove_passing, save, write_whole
+from minirnn.saving import load, save
 from minirnn.train.checkpoints import Checkpoints
 from minirnn.train.config import TrainConfig
 from minirnn.train.config_files import config_text
@@ -24,6 +24,7 @@ from minirnn.train.environment import environment
 from minirnn.train.experiment import Experiment
 from minirnn.train.language_model import language_model
 from minirnn.train.sequence_task import task_model, task_of
+from minirnn.whole_file import remove_passing, write_whole
 
 __all__ = ["Description", "Run", "begin_run", "finish_run", "load_run", "read_description", "reserve_run", "weights"]
 

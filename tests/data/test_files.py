@@ -1,11 +1,8 @@
-import os
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from minirnn.data import read_pieces
-from minirnn.data.files import whole_file
 
 
 @given(text=st.text(st.sampled_from("a\r\n\ufeffé한😀")), piece_bytes=st.integers(1, 5))
@@ -28,15 +25,3 @@ def test_the_offset_of_what_is_no_text_is_told_whatever_the_pieces(tmp_path, con
     (tmp_path / "t").write_bytes(content)
     with pytest.raises(ValueError, match=says):
         list(read_pieces(tmp_path / "t", piece_bytes))
-
-
-def test_a_file_that_fails_leaves_what_was_there(tmp_path):
-    (tmp_path / "t").write_text("before")
-    with pytest.raises(TypeError), whole_file(tmp_path / "t") as file:
-        file.writelines([b"half", "no bytes"])
-    assert os.listdir(tmp_path) == ["t"]
-    assert (tmp_path / "t").read_text() == "before"
-    with whole_file(tmp_path / "t") as file:
-        file.write(b"after")
-    assert os.listdir(tmp_path) == ["t"]
-    assert (tmp_path / "t").read_text() == "after"

@@ -6,8 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Self
 
-from minirnn.data.files import read_json, whole_file
+from minirnn.data.files import read_json
 from minirnn.module import Array
+from minirnn.whole_file import whole_file
 
 __all__ = ["Tokenizer", "check_description"]
 
