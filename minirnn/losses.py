@@ -4,16 +4,24 @@ Each is averaged over its entries by default; reduction="sum" adds them up, redu
 Predictions keep their float dtype, and nothing is broadcast.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import autograd.numpy as np
 import numpy as onp
 
+from minirnn import bundle
+from minirnn.checks import check_lengths
 from minirnn.functional import log_softmax, pick, softplus
 from minirnn.module import Array
 
-__all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "mse"]
+__all__ = [
+    "activation_regularization",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "mse",
+    "temporal_activation_regularization",
+]
 
 _REDUCTIONS: dict[str, Callable[[Array, int], Array]] = {
     "mean": lambda losses, count: np.sum(losses) * (1.0 / count),
@@ -54,13 +62,70 @@ def cross_entropy(
     wrong = targets[scored & ((targets < 0) | (targets >= classes))]
     if wrong.size:
         raise ValueError(f"cross_entropy: target {wrong[0]} came, 0 to {classes - 1} were expected")
-    log_p = log_softmax(logits)
-    losses = -pick(log_p, onp.where(scored, targets, 0))
-    if label_smoothing:
-        losses = (1.0 - label_smoothing) * losses - np.sum(log_p, axis=-1) * (label_smoothing / classes)
-    if not scored.all():
-        losses = np.where(scored, losses, onp.zeros((), np.result_type(losses)))
-    return _reduced("cross_entropy", losses, int(scored.sum()), reduction)
+    return _reduced("cross_entropy", *_CrossEntropy(targets, scored, label_smoothing).losses(logits), reduction)
+
+
+class _CrossEntropy(bundle.Rule):
+    """The losses (N,) of logits (N, V), the exponentials kept from forward to backward.
+
+    With p = softmax(x), target t and smoothing s: d loss / dx = p - (1 - s) [t] - s / V.
+    """
+
+    def __init__(self, targets: Array, scored: Array, smoothing: float):
+        super().__init__(self._by_primitives)
+        self.shape, self.smoothing = targets.shape, smoothing
+        self.scored = None if scored.all() else scored.ravel()
+        self.targets = (targets if self.scored is None else onp.where(scored, targets, 0)).ravel()
+        self.rows = onp.arange(self.targets.size)
+
+    def losses(self, logits: Any) -> tuple[Any, int]:
+        """The losses (...) of logits (..., V), and how many of them count."""
+        flat = logits if np.ndim(logits) == 2 else np.reshape(logits, (self.targets.size, np.shape(logits)[-1]))
+        (found,) = bundle.call(self, [flat])
+        count = self.targets.size if self.scored is None else int(self.scored.sum())
+        return found if len(self.shape) == 1 else np.reshape(found, self.shape), count
+
+    def _by_primitives(self, logits: Any) -> tuple[Any, ...]:
+        """The slow twin."""
+        log_p = log_softmax(logits)
+        losses = -pick(log_p, self.targets)
+        if self.smoothing:
+            share = self.smoothing / np.shape(logits)[-1]
+            losses = (1.0 - self.smoothing) * losses - np.sum(log_p, axis=-1) * share
+        if self.scored is not None:
+            losses = np.where(self.scored, losses, onp.zeros((), np.result_type(losses)))
+        return (losses,)
+
+    def forward(self, arrays: Sequence[Any], keep: bool) -> tuple[tuple[Any, ...], Any]:
+        (x,) = arrays
+        top = x.max(axis=1, keepdims=True)
+        if not onp.isfinite(top).all():
+            return self._by_primitives(x), None
+        x = x - top
+        chosen, logs = x[self.rows, self.targets], x.sum(axis=1) if self.smoothing else None
+        exps = onp.exp(x, out=x)
+        total = exps.sum(axis=1)
+        log_total = onp.log(total)
+        losses = log_total - chosen
+        if logs is not None:
+            share = self.smoothing / x.shape[1]
+            losses = (1.0 - self.smoothing) * losses + (x.shape[1] * log_total - logs) * share
+        if self.scored is not None:
+            losses[~self.scored] = 0.0
+        return (losses,), (exps, total) if keep else None
+
+    def backward(self, arrays: Sequence[Any], cache: Any, cotangents: Sequence[Any], wanted: Sequence[int]) -> Any:
+        (g,) = cotangents
+        if cache is None:
+            return super().backward(arrays, cache, cotangents, wanted)
+        exps, total = cache
+        if self.scored is not None:
+            g = onp.where(self.scored, g, onp.zeros((), g.dtype))
+        gradient = exps * (g / total)[:, None]
+        gradient[self.rows, self.targets] -= (1.0 - self.smoothing) * g
+        if self.smoothing:
+            gradient -= (self.smoothing / exps.shape[1]) * g[:, None]
+        return [gradient]
 
 
 def mse(predictions: Array, targets: Array, *, reduction: str = "mean") -> Array:
@@ -83,6 +148,51 @@ def binary_cross_entropy_with_logits(logits: Array, targets: Array, *, reduction
         raise ValueError("binary_cross_entropy_with_logits: targets outside 0 to 1 came")
     losses = targets * softplus(-logits) + (1.0 - targets) * softplus(logits)
     return _reduced("binary_cross_entropy_with_logits", losses, int(onp.prod(np.shape(losses))), reduction)
+
+
+def activation_regularization(outputs: Array, *, lengths: Any = None) -> Array:
+    """AR: the mean of h_t^2, to be added to a loss: loss + alpha * activation_regularization(outputs).
+
+    outputs: (T, B, H), of the last recurrent layer, with its dropout; lengths: (B,) integers, beyond which nothing
+    counts. Keeps activations small. The paper writes the norm of m * h_t, its authors' code is this mean of squares,
+    for which their alpha = 2 is meant.  (Merity, McCann & Socher 2017, arXiv:1708.01009.)
+
+    ValueError: outputs that are no (T, B, ...), or lengths that do not fit. TypeError: no float array.
+    """
+    _check_float("activation_regularization: outputs", outputs)
+    return _mean_square("activation_regularization", outputs, lengths)
+
+
+def temporal_activation_regularization(outputs: Array, *, lengths: Any = None) -> Array:
+    """TAR: the mean of (h_t - h_{t+1})^2, to be added to a loss; zero for a single step.
+
+    outputs: (T, B, H), of the last recurrent layer, without dropout; lengths: as above. Slows the state down, as in
+    slow feature analysis; the authors' factor is 1.  (Merity, McCann & Socher 2017, arXiv:1708.01009.)
+
+    ValueError, TypeError: as activation_regularization.
+    """
+    _check_float("temporal_activation_regularization: outputs", outputs)
+    if lengths is not None:
+        lengths = onp.maximum(_lengths("temporal_activation_regularization", outputs, lengths) - 1, 0)
+    return _mean_square("temporal_activation_regularization", outputs[1:] - outputs[:-1], lengths)
+
+
+def _mean_square(name: str, outputs: Array, lengths: Any) -> Array:
+    """The mean of the squares up to each sequence's end; zero where there is nothing."""
+    squares, shape = outputs * outputs, np.shape(outputs)
+    entries = int(onp.prod(shape))
+    if lengths is not None:
+        inside = onp.arange(shape[0])[:, None] < _lengths(name, outputs, lengths)
+        inside = inside.reshape(inside.shape + (1,) * (len(shape) - 2))
+        squares = np.where(inside, squares, onp.zeros((), np.result_type(outputs)))
+        entries = int(inside.sum()) * int(onp.prod(shape[2:]))
+    return np.sum(squares) * (1.0 / max(entries, 1))
+
+
+def _lengths(name: str, outputs: Array, lengths: Any) -> Array:
+    if np.ndim(outputs) < 2:
+        raise ValueError(f"{name}: outputs have shape {np.shape(outputs)}; with lengths, (T, B, ...) was expected")
+    return check_lengths(lengths, *np.shape(outputs)[:2])
 
 
 def _reduced(name: str, losses: Array, count: int, reduction: str) -> Array:

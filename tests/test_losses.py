@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import minirnn
+from minirnn import losses
 from minirnn.losses import binary_cross_entropy_with_logits, cross_entropy, mse
 
 reductions = pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
@@ -111,3 +112,23 @@ X, T, I = np.zeros((2, 3)), np.zeros((2, 3)), np.zeros(2, int)
 def test_bad_input_is_an_error_that_says_what_was_expected(call, error, says):
     with pytest.raises(error, match=says):
         call()
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("ignore", [None, 2])
+def test_the_fused_cross_entropy_equals_its_twin_of_primitives_in_every_order(smoothing, ignore, rng):
+    x, targets = 3 * rng.standard_normal((7, 5)), rng.integers(0, 5, 7)
+    scored = targets != ignore if ignore is not None else np.ones(7, bool)
+    twin = losses._CrossEntropy(targets, scored, smoothing)._by_primitives
+    weights, direction = rng.standard_normal(7), rng.standard_normal(x.shape)
+
+    def fused(x):
+        each = cross_entropy(x, targets, ignore_index=ignore, label_smoothing=smoothing, reduction="none")
+        return (weights * each).sum()
+
+    def slow(x):
+        return (weights * twin(x)[0]).sum()
+
+    orders = [lambda f: f(x), lambda f: minirnn.grad(f)(x), lambda f: minirnn.jvp(f, [x], [direction])[1]]
+    for order in [*orders, lambda f: minirnn.hvp(f)(x, direction)]:
+        np.testing.assert_allclose(order(fused), order(slow), rtol=1e-12, atol=1e-12)

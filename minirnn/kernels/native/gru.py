@@ -10,7 +10,15 @@ from minirnn.kernels.kernel import Gradients, Tape
 from minirnn.kernels.native.curves import tanh
 from minirnn.kernels.native.gemm import multiply
 from minirnn.kernels.native.jit import compiled
-from minirnn.kernels.native.products import NativeKernel, copy_row, fill_row, flags_of, packed, packed_transposed
+from minirnn.kernels.native.products import (
+    NativeKernel,
+    copy_row,
+    fill_row,
+    flags_of,
+    packed,
+    packed_transposed,
+    project_ahead,
+)
 from minirnn.kernels.workspace import Workspace
 from minirnn.module import Array
 
@@ -91,8 +99,8 @@ def _forward(
     width, half, start = 3 * hidden, z.dtype.type(0.5), np.intp(0)
     gates, products = z.reshape((n * b, 3, hidden)), pre.reshape((b, 3, hidden))
     biases, h_rows, s_rows = bias.reshape((3, hidden)), h.reshape((-1, hidden)), s.reshape((-1, hidden))
-    multiply(z, start, width, x, start, inputs, n * b, ih, inputs, width, np.bool_(False))
     for t in range(n):
+        project_ahead(z, start, x, t, n, b, ih, inputs, width)
         multiply(pre, start, width, h, t * b * hidden, hidden, b, hh, hidden, width, np.bool_(False))
         for row in range(b):
             r = t * b + row

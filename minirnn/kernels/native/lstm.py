@@ -10,7 +10,15 @@ from minirnn.kernels.kernel import Gradients, Tape, rows_of
 from minirnn.kernels.native.curves import tanh
 from minirnn.kernels.native.gemm import multiply
 from minirnn.kernels.native.jit import compiled
-from minirnn.kernels.native.products import NativeKernel, copy_row, fill_row, flags_of, packed, packed_transposed
+from minirnn.kernels.native.products import (
+    NativeKernel,
+    copy_row,
+    fill_row,
+    flags_of,
+    packed,
+    packed_transposed,
+    project_ahead,
+)
 from minirnn.kernels.workspace import Workspace
 from minirnn.module import Array
 
@@ -103,8 +111,8 @@ def _forward(
     width, one, zero, start = 4 * hidden, z.dtype.type(1), z.dtype.type(0), np.intp(0)
     rows, gates, m_rows = z.reshape((n * b, width)), z.reshape((n * b, 4, hidden)), m.reshape((-1, hidden))
     h_rows, cells, tanhs = h.reshape((-1, shown)), c.reshape((-1, hidden)), tanh_c.reshape((-1, hidden))
-    multiply(z, start, width, x, start, inputs, n * b, ih, inputs, width, np.bool_(False))
     for t in range(n):
+        project_ahead(z, start, x, t, n, b, ih, inputs, width)
         multiply(z, t * b * width, width, h, t * b * shown, shown, b, hh, shown, width, np.bool_(True))
         for r in range(t * b, (t + 1) * b):
             if outside.size and outside[r]:

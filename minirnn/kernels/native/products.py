@@ -9,14 +9,15 @@ import numpy as np
 from minirnn import threads
 from minirnn.kernels.kernel import Gradients, Kernel, Sizes
 from minirnn.kernels.native import gemm
-from minirnn.kernels.native.gemm import multiply_transposed, pack
+from minirnn.kernels.native.gemm import multiply, multiply_transposed, pack
 from minirnn.kernels.native.jit import compiled
 from minirnn.kernels.workspace import Workspace
 from minirnn.module import Array
 
-__all__ = ["NativeKernel", "copy_row", "fill_row", "flags_of", "packed", "packed_transposed"]
+__all__ = ["NativeKernel", "copy_row", "fill_row", "flags_of", "packed", "packed_transposed", "project_ahead"]
 
-FORWARD_NUMBERS, BACKWARD_NUMBERS = 1 << 19, 1 << 20  # pre-activations in a block: what stays in the cache
+NUMBERS = 1 << 20  # pre-activations in a block
+PROJECTED = 64  # rows projected at once: enough for whole tiles, and still in the cache when the loop comes to them
 SHARE = 3e6  # multiplications and additions that are worth a thread of their own
 
 
@@ -55,6 +56,18 @@ def copy_row(to: Array, to_row: int, source: Array, row: int) -> None:
 def fill_row(to: Array, row: int, value: Any) -> None:
     for j in range(to.shape[1]):
         to[row, j] = value
+
+
+@compiled
+def project_ahead(z: Array, z_at: int, x: Array, t: int, n: int, b: int, ih: Array, inputs: int, width: int) -> None:
+    """The products x W_ih^T of some steps from t on, where t is the first of such a group of the n steps.
+
+    z is flat; the first step's rows begin at the number z_at.
+    """
+    steps = max(1, PROJECTED // b)
+    if t % steps == 0:
+        to, of, rows = z_at + t * b * width, t * b * inputs, min(steps, n - t) * b
+        multiply(z, to, width, x, of, inputs, rows, ih, inputs, width, np.bool_(False))
 
 
 @compiled
@@ -116,7 +129,10 @@ def _weight_gradients(
             multiply_transposed(dz, left, width, right - left, k, ih, at, right_x, n_x, ih, right_x, start, add)
         if bias_ih.size:
             _add_sums(dz, left, right, width, bias_ih, row, add)
-    if bias_hh.size:
+    if bias_hh.size and bias_ih.size and len(columns) == 1 and columns[0, 0] == first and columns[0, 1] == last:
+        for j in range(bias_hh.size):  # the same sums
+            bias_hh[j] = bias_ih[j]
+    elif bias_hh.size:
         _add_sums(dz, first, last, width, bias_hh, start, add)
 
 
@@ -124,8 +140,7 @@ class NativeKernel(Kernel):
     """Mixed into a NumPy kernel, before it."""
 
     def block_steps(self, batch: int, sizes: Sizes, backward: bool) -> int:
-        at_once = BACKWARD_NUMBERS if backward else FORWARD_NUMBERS
-        return max(1, at_once // (batch * self.gates * sizes.hidden))
+        return max(1, NUMBERS // (batch * self.gates * sizes.hidden))
 
     def shares(self, steps: int, batch: int, sizes: Sizes) -> list[tuple[int, int]]:
         work = 2.0 * steps * batch * self.gates * sizes.hidden * (sizes.input + sizes.shown)

@@ -10,7 +10,15 @@ from minirnn.kernels.kernel import Gradients, Tape
 from minirnn.kernels.native.curves import tanh
 from minirnn.kernels.native.gemm import multiply
 from minirnn.kernels.native.jit import compiled
-from minirnn.kernels.native.products import NativeKernel, copy_row, fill_row, flags_of, packed, packed_transposed
+from minirnn.kernels.native.products import (
+    NativeKernel,
+    copy_row,
+    fill_row,
+    flags_of,
+    packed,
+    packed_transposed,
+    project_ahead,
+)
 from minirnn.kernels.workspace import Workspace
 from minirnn.module import Array
 
@@ -81,11 +89,11 @@ def _forward(
     hidden: int,
     relu: bool,
 ) -> None:
-    zero, after, start = h.dtype.type(0), b * hidden, np.intp(0)
+    zero, after = h.dtype.type(0), b * hidden
     rows = h.reshape((-1, hidden))
-    multiply(h, after, hidden, x, start, inputs, n * b, ih, inputs, hidden, np.bool_(False))
     for t in range(n):
         at = t * after
+        project_ahead(h, after, x, t, n, b, ih, inputs, hidden)
         multiply(h, at + after, hidden, h, at, hidden, b, hh, hidden, hidden, np.bool_(True))
         for r in range((t + 1) * b, (t + 2) * b):
             if outside.size and outside[r - b]:
