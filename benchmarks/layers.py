@@ -6,49 +6,36 @@ python -m benchmarks --only layers
 import itertools
 from typing import Any
 
-import autograd.numpy as anp
 import numpy as np
 from rich.table import Table
 
 import minirnn
+from benchmarks.memory import peak_memory
+from benchmarks.ours import kernel_call, layer_call
 from benchmarks.peers import Call, Problem, autograd_loop, jax_scan, torch_layer
 from benchmarks.timing import interleaved
-from minirnn.kernels.tier import tier
 
 __all__ = ["SIZES", "measure", "plot", "table"]
 
 SIZES = [(1, 25, 29, 100), (16, 50, 64, 128), (32, 100, 128, 256), (64, 100, 256, 512)]
 SLOW_LOOPS_UP_TO = 16 * 50 * 128  # B T H: beyond, a traced Python loop takes seconds
 THREADS = 2
-OURS = ["minirnn", "minirnn, NumPy tier", "minirnn, python engine"]
+OURS = ["minirnn", "minirnn, kernel alone", "minirnn, NumPy tier", "minirnn, python engine"]
 PEERS = ["torch", "jax", "autograd"]
-
-
-def ours(problem: Problem, engine: str = "auto", kernels: str = "auto") -> Call:
-    """A pass through the public API: the layer, or minirnn.value_and_grad by the layer's weights and the input."""
-    _, _, inputs, hidden = problem.size
-    layer = getattr(minirnn, problem.kind)(inputs, hidden, dtype=problem.dtype, engine=engine)
-    xs = problem.xs()
-    gradient = minirnn.value_and_grad(lambda layer, xs: anp.sum(layer(xs)[0]), argnums=(0, 1))
-
-    def call() -> Any:
-        with tier(kernels):
-            return gradient(layer, xs) if problem.mode == "train" else layer(xs)
-
-    return call
 
 
 def contenders(problem: Problem) -> dict[str, Call]:
     """Everybody who can run it in reasonable time, by name."""
     batch, steps, _, hidden = problem.size
     calls: dict[str, Call | None] = {
-        "minirnn": ours(problem),
-        "minirnn, NumPy tier": ours(problem, kernels="numpy"),
+        "minirnn": layer_call(problem),
+        "minirnn, kernel alone": kernel_call(problem),
+        "minirnn, NumPy tier": layer_call(problem, kernels="numpy"),
         "torch": torch_layer(problem, THREADS),
         "jax": jax_scan(problem),
     }
     if batch * steps * hidden <= SLOW_LOOPS_UP_TO:
-        calls |= {"minirnn, python engine": ours(problem, engine="python"), "autograd": autograd_loop(problem)}
+        calls |= {"minirnn, python engine": layer_call(problem, engine="python"), "autograd": autograd_loop(problem)}
     return {name: call for name, call in calls.items() if call is not None}
 
 
@@ -66,7 +53,8 @@ def problems(quick: bool) -> list[Problem]:
 
 
 def measure(quick: bool = False) -> list[dict[str, Any]]:
-    """A row a problem: seconds of each contender (median and quartiles), and the share of the products' floor."""
+    """A row a problem: seconds of each contender (median and quartiles), the share of the products' floor, and the
+    peak memory of a float32 training pass."""
     minirnn.set_num_threads(THREADS)
     chosen = problems(quick)
     peaks = {dtype: peak_flops(dtype) for dtype in {problem.dtype for problem in chosen}}
@@ -74,12 +62,14 @@ def measure(quick: bool = False) -> list[dict[str, Any]]:
     for problem in chosen:
         timings = interleaved(contenders(problem), seconds=1.0 if quick else 3.0, rounds=5 if quick else 7)
         floor = problem.flops() / peaks[problem.dtype]
+        memory = peak_memory(problem) if problem.mode == "train" and problem.dtype == "float32" else None
         rows.append(
             {
                 **problem._asdict(),
                 "seconds": {name: timing._asdict() for name, timing in timings.items()},
                 "floor": floor,
                 "share_of_floor": floor / timings["minirnn"].median,
+                "peak_mib": memory,
             }
         )
     return rows
@@ -89,7 +79,8 @@ def table(rows: list[dict[str, Any]]) -> Table:
     """Milliseconds of each contender, and minirnn's time over each peer's."""
     names = [name for name in OURS + PEERS if any(name in row["seconds"] for row in rows)]
     peers = [name for name in PEERS if name in names]
-    made = Table("layer", "pass", "(B, T, I, H)", "dtype", *names, *(f"/ {name}" for name in peers), "floor / time")
+    over = [f"/ {name}" for name in peers]
+    made = Table("layer", "pass", "(B, T, I, H)", "dtype", *names, *over, "floor / time", "MiB")
     made.title = f"milliseconds a pass, medians, {THREADS} threads; ratios are minirnn's time over the peer's"
     for row in rows:
         times = {name: timing["median"] for name, timing in row["seconds"].items()}
@@ -101,6 +92,7 @@ def table(rows: list[dict[str, Any]]) -> Table:
             *[f"{1e3 * times[name]:.3g}" if name in times else "" for name in names],
             *[f"{times['minirnn'] / times[name]:.2f}" if name in times else "" for name in peers],
             f"{row['share_of_floor']:.2f}",
+            "" if row["peak_mib"] is None else f"{row['peak_mib']:.0f}",
         )
     return made
 

@@ -3,15 +3,14 @@
 python -m benchmarks --only scaling
 """
 
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 import minirnn
-from benchmarks.layers import THREADS, ours
+from benchmarks.layers import THREADS
+from benchmarks.memory import peak_memory
+from benchmarks.ours import layer_call
 from benchmarks.peers import Problem, torch_layer
 from benchmarks.timing import interleaved
 
@@ -30,26 +29,12 @@ def measure(quick: bool = False) -> list[dict[str, Any]]:
         for value in values:
             size = {**BASE, axis: value}
             problem = Problem("LSTM", "train", (size["B"], size["T"], size["I"], size["H"]), "float32")
-            calls = {"minirnn": ours(problem), "torch": torch_layer(problem, THREADS)}
+            calls = {"minirnn": layer_call(problem), "torch": torch_layer(problem, THREADS)}
             there = {name: call for name, call in calls.items() if call is not None}
             timings = interleaved(there, seconds=1.0 if quick else 4.0, rounds=3 if quick else 5)
             seconds = {name: timing.median for name, timing in timings.items()}
             rows.append({"axis": axis, "value": value, "seconds": seconds, "peak_mib": peak_memory(problem)})
     return rows
-
-
-def peak_memory(problem: Problem) -> float:
-    """MiB at the most, of a fresh process that runs the pass twice, above one that only imports."""
-    words = [sys.executable, "-m", "benchmarks.scaling", *map(str, problem.size)]
-    with_pass = float(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
-    without = float(subprocess.run(words[:3], check=True, capture_output=True, text=True).stdout)
-    return with_pass - without
-
-
-def peak_of_this_process() -> float:
-    """MiB. Not ru_maxrss, which a process inherits from the one that started it."""
-    status = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in status if line.startswith("VmHWM"))) / 1024
 
 
 def table(rows: list[dict[str, Any]]) -> Table:
@@ -78,13 +63,3 @@ def plot(rows: list[dict[str, Any]], axes: Any) -> None:
     axes.set_ylabel("milliseconds a training pass")
     axes.set_title("LSTM, float32", fontsize=9)
     axes.legend(frameon=False)
-
-
-if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        call = ours(Problem("LSTM", "train", tuple(map(int, sys.argv[1:])), "float32"))  # type: ignore[arg-type]
-        call()
-        call()
-    else:
-        ours(Problem("LSTM", "train", (1, 1, 1, 1), "float32"))()
-    print(peak_of_this_process())

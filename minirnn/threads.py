@@ -6,10 +6,12 @@ and would take the processors from ours (a training step took twice as long). So
 kernels run in our threads too, each with BLAS held to one, where the extra `fast` lets BLAS be reached.
 """
 
+import ctypes
 import functools
 import os
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
@@ -105,20 +107,28 @@ class _SingleThreadedBlas:
 single_threaded_blas = _SingleThreadedBlas()
 
 
-def each(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-    """[function(item) for item in items], the first here and the others in threads beside it."""
+def each(
+    function: Callable[[Any], Any], items: Sequence[Any], ready: Callable[[Any], Any] = lambda item: item
+) -> list[Any]:
+    """[function(ready(item)) for item in items], the last here and the others in threads beside it.
+
+    `ready` always runs here: for each item in turn, before its thread is woken.
+    """
     if len(items) == 1:
-        return [function(items[0])]
+        return [function(ready(items[0]))]
     _start_workers(len(items) - 1)
+    _keep_apart()
     done: SimpleQueue[tuple[int, Any, BaseException | None]] = SimpleQueue()
-    for i, item in enumerate(items[1:], 1):
-        _jobs.put((function, item, i, done))
     results: list[Any] = [None] * len(items)
     error: BaseException | None = None
+    started = 0
     try:
-        results[0] = function(items[0])
+        for i, item in enumerate(items[:-1]):
+            _jobs.put((function, ready(item), i, done))
+            started += 1
+        results[-1] = function(ready(items[-1]))
     finally:  # the others use memory that this call lends them: wait for them whatever happens
-        for _ in items[1:]:
+        for _ in range(started):
             i, results[i], failed = done.get()
             error = error or failed
     if error is not None:
@@ -127,10 +137,42 @@ def each(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
 
 
 def _start_workers(count: int) -> None:
+    global _kept_from
     with _starting:
         while len(_workers) < count:
             _workers.append(threading.Thread(target=_work, args=(_jobs,), daemon=True, name="minirnn kernel"))
             _workers[-1].start()
+            _kept_from = -1
+
+
+# Linux often wakes a thread on the processor of the one that wakes it, and there it waits: after a pause, both shares
+# of a kernel ran on one processor of two for fifty milliseconds of calls. So ours may go anywhere but there.
+def _find_current_processor() -> Callable[[], int] | None:
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    try:
+        found: Callable[[], int] = ctypes.CDLL(None).sched_getcpu
+    except (OSError, AttributeError):
+        return None
+    return found
+
+
+_current_processor = _find_current_processor()
+_kept_from = -1
+
+
+def _keep_apart() -> None:
+    """Keep the workers off the caller's processor, where the caller may use others too."""
+    global _kept_from
+    processor = -1 if _current_processor is None else _current_processor()
+    if processor in (-1, _kept_from):
+        return
+    others = os.sched_getaffinity(0) - {processor}
+    if others:
+        _kept_from = processor
+        for worker in _workers:
+            with suppress(OSError):
+                os.sched_setaffinity(worker.native_id or 0, others)
 
 
 def _work(jobs: SimpleQueue[Any]) -> None:
@@ -147,8 +189,8 @@ def _work(jobs: SimpleQueue[Any]) -> None:
 
 def _forget_workers() -> None:
     """A forked child has none of its parent's threads."""
-    global _jobs, _starting
-    _jobs, _starting = SimpleQueue(), threading.Lock()
+    global _jobs, _starting, _kept_from
+    _jobs, _starting, _kept_from = SimpleQueue(), threading.Lock(), -1
     _workers.clear()
 
 

@@ -1,3 +1,6 @@
+import os
+import threading
+
 import numpy as np
 import pytest
 
@@ -38,6 +41,39 @@ def test_each_keeps_the_order_and_raises_what_a_thread_raises():
     assert threads.each(lambda i: i * i, range(5)) == [0, 1, 4, 9, 16]
     with pytest.raises(ZeroDivisionError):
         threads.each(lambda i: 1 // i, [2, 1, 0])
+
+
+@pytest.mark.skipif(
+    threads._current_processor is None or len(os.sched_getaffinity(0)) < 2,
+    reason="one processor, or a system that does not say where a thread runs",
+)
+def test_threads_keep_off_the_callers_processor_and_may_use_all_others(monkeypatch):
+    before, mine = os.sched_getaffinity(0), threads._current_processor()
+    monkeypatch.setattr(threads, "_kept_from", -1)
+    os.sched_setaffinity(0, {mine, *sorted(before - {mine})[:1]})
+    try:
+        allowed = threads.each(lambda i: os.sched_getaffinity(0), range(2))
+        expected = os.sched_getaffinity(0) - {threads._kept_from}
+    finally:
+        os.sched_setaffinity(0, before)
+    assert allowed[0] == expected
+
+
+@pytest.mark.parametrize("prepared", [[], [0], [0, 1]])
+def test_each_prepares_in_the_callers_thread_and_waits_for_the_others_when_that_fails(prepared):
+    done = []
+
+    def ready(item):
+        if item not in prepared:
+            raise KeyError(item)
+        return threading.current_thread()
+
+    def run(prepared_in):
+        done.append(prepared_in)
+
+    with pytest.raises(KeyError):
+        threads.each(run, [0, 1, 2], ready)
+    assert done == [threading.current_thread()] * len(prepared)
 
 
 @pytest.mark.parametrize("count", [0, -1, 1.5, True])

@@ -12,7 +12,7 @@ from minirnn.kernels import gru, lstm, rnn, sequence, tier  # noqa: F401  (the f
 from minirnn.kernels.kernel import Kernel, find
 from minirnn.module import Array, Module
 
-__all__ = ["refusal", "run"]
+__all__ = ["Fused", "refusal", "run"]
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -91,12 +91,12 @@ def run(
         final, outputs = reference.run(bound, begin, xs, lengths, reverse, checkpoint_every)
         return outputs, *tree.leaves(final)
 
-    rule = _Fused(twin, kernel, names, lengths, reverse, checkpoint_every)
+    rule = Fused(twin, kernel, names, lengths, reverse, checkpoint_every)
     outputs, *final = bundle.call(rule, [xs, *states, *[getattr(cell, name) for name in names]])
     return rebuild(final), outputs
 
 
-class _Fused(bundle.Rule):
+class Fused(bundle.Rule):
     """arrays: xs, the states, the parameters. Results: the outputs, the final states."""
 
     def __init__(

@@ -9,8 +9,9 @@ leaves dz, the cotangent of the pre-activations; then, again for all steps at on
 Shapes: x (n*b, I), z and dz (n, b, width), h (n + 1, b, P): h[t] enters step t and h[t + 1] leaves it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -19,12 +20,13 @@ from minirnn import threads
 from minirnn.kernels.workspace import Workspace
 from minirnn.module import Array
 
-__all__ = ["Gradients", "Kernel", "Sizes", "Tape", "find", "register", "rows_of"]
+__all__ = ["Call", "Gradients", "Kernel", "Sizes", "Tape", "find", "register", "rows_of"]
 
 FORWARD_NUMBERS, BACKWARD_NUMBERS = 1 << 20, 1 << 25  # pre-activations in a block
 
 Tape = dict[str, Array]  # what a block keeps for its backward pass: name -> (n, b, width), states (n + 1, b, width)
 Parameters = Mapping[str, Array]
+Call = Callable[[], object]
 
 
 class Sizes(NamedTuple):
@@ -116,8 +118,14 @@ class Kernel:
         """What `forward` takes, made once a sequence."""
         raise NotImplementedError
 
-    def forward(self, weights: Any, x: Array, tape: Tape, outside: Array | None, work: Workspace) -> None:
-        """Fill a tape whose states hold their first step. outside: (n, b, 1), True where a sequence is over."""
+    def forward(self, weights: Any, x: Array, tape: Tape, outside: Array | None, work: Workspace) -> list[Call]:
+        """The calls that fill a tape whose states hold their first step, one after the other and in any thread.
+
+        outside: (n, b, 1), True where a sequence is over.
+        """
+        return [partial(self._forward, weights, x, tape, outside, work)]
+
+    def _forward(self, weights: Any, x: Array, tape: Tape, outside: Array | None, work: Workspace) -> None:
         n, b = tape["h"].shape[0] - 1, tape["h"].shape[1]
         z = tape.get("z")
         if z is None:
@@ -169,9 +177,26 @@ class Kernel:
         gradients: Gradients,
         outside: Array | None,
         work: Workspace,
+    ) -> list[Call]:
+        """The calls of one block backward, likewise.
+
+        d_outputs: (n, b, P), zero where a sequence is over; d_state comes in as the cotangents of the block's last
+        state and leaves as those of its first; d_x is written, gradients are added to.
+        """
+        return [partial(self._backward, weights, x, tape, d_outputs, d_state, d_x, gradients, outside, work)]
+
+    def _backward(
+        self,
+        weights: Any,
+        x: Array,
+        tape: Tape,
+        d_outputs: Array,
+        d_state: dict[str, Array],
+        d_x: Array | None,
+        gradients: Gradients,
+        outside: Array | None,
+        work: Workspace,
     ) -> None:
-        """One block backward: d_outputs (n, b, P) is zero where a sequence is over; d_state comes in as the cotangents
-        of the block's last state and leaves as those of its first; d_x is written, gradients are added to."""
         n, b = d_outputs.shape[:2]
         dz = work.array("dz", (n, b, self.dz_width(tape)), x.dtype)
         with self.blas_in_the_loop(b, dz.shape[2], d_outputs.shape[2]):

@@ -7,13 +7,14 @@ state is kept, and the tape of the k steps behind each is filled again when the 
 Time runs forward here: a reversed sequence comes as flipped views.
 """
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minirnn import threads
-from minirnn.kernels.kernel import Gradients, Kernel, Sizes, Tape
+from minirnn.kernels.kernel import Call, Gradients, Kernel, Sizes, Tape
 from minirnn.kernels.workspace import Workspace
 from minirnn.module import Array
 from minirnn.reference import pieces
@@ -47,12 +48,35 @@ class _Kept(NamedTuple):
     starts: dict[str, Array]
 
 
+# ---------------------------------------------------------------- the work of a share
+# A share's work is a generator: it yields the calls of one block after the other, which do without the interpreter's
+# lock, and returns its result. The first block's are ready before the share's thread is woken: two threads that prepare
+# theirs at the same time take the lock from each other at every step, and lost a fifth of a short sequence's time.
+Work = Generator[list[Call], None, Any]
+
+
+def _begun(work: Work) -> tuple[list[Call], Work]:
+    return next(work), work
+
+
+def _finished(begun: tuple[list[Call], Work]) -> Any:
+    """Make the calls; the work's result."""
+    calls, work = begun
+    while True:
+        for call in calls:
+            call()
+        try:
+            calls = next(work)
+        except StopIteration as stop:
+            return stop.value
+
+
 # ---------------------------------------------------------------- forward
 def forward(problem: Problem, state: Named, ordered: Array, final: Named, keep: bool) -> list[_Kept]:
     """Write the outputs into `ordered` (T, B, P) and the last state into `final`; the cache is empty unless `keep`."""
     weights = problem.kernel.forward_weights(problem.parameters)
 
-    def run(rows: Rows) -> _Kept:
+    def share(rows: Rows) -> Work:
         lo, hi = rows
         work, memory, tape, starts = Workspace("work"), None, None, {}
         spans = problem.pieces()
@@ -65,12 +89,12 @@ def forward(problem: Problem, state: Named, ordered: Array, final: Named, keep: 
         for k, span in enumerate(spans):
             for name, kept in starts.items():
                 kept[k] = entering[name]
-            entering = _run_piece(problem, weights, rows, span, entering, tape, ordered, work)
+            entering = yield from _piece(problem, weights, rows, span, entering, tape, ordered, work)
         for name, array in final.items():
             array[lo:hi] = entering[name]
         return _Kept(rows, memory, tape or {}, starts)
 
-    kept = threads.each(run, _shares(problem))
+    kept = threads.each(_finished, _shares(problem), lambda rows: _begun(share(rows)))
     return kept if keep else []
 
 
@@ -79,7 +103,7 @@ def _shares(problem: Problem) -> list[Rows]:
     return problem.kernel.shares(steps, batch, problem.sizes)
 
 
-def _run_piece(
+def _piece(
     problem: Problem,
     weights: Any,
     rows: Rows,
@@ -88,7 +112,7 @@ def _run_piece(
     tape: Tape | None,
     ordered: Array | None,
     work: Workspace,
-) -> dict[str, Array]:
+) -> Work:
     """Run steps span[0]..span[1] of a share from the state `entering`; the state behind them, in borrowed memory."""
     kernel, (lo, hi), (start, stop) = problem.kernel, rows, span
     length = kernel.block_steps(hi - lo, problem.sizes, backward=False)
@@ -100,11 +124,13 @@ def _run_piece(
                 block[name][0] = entering[name]
         now = slice(start + first, start + last)
         outside = _outside(problem, now, rows)
-        kernel.forward(weights, _rows_in(problem.xs, now, rows, outside, work, "x"), block, outside, work)
+        x, calls = _rows_in(problem.xs, now, rows, outside, work, "x")
+        calls += kernel.forward(weights, x, block, outside, work)
         if ordered is not None:
-            ordered[now, lo:hi] = block["h"][1:]
+            calls.append(partial(np.copyto, ordered[now, lo:hi], block["h"][1:]))
             if outside is not None:
-                np.copyto(ordered[now, lo:hi], 0.0, where=outside)
+                calls.append(partial(np.copyto, ordered[now, lo:hi], 0.0, where=outside))
+        yield calls
         entering = {name: block[name][last - first] for name in kernel.states}
     return dict(entering)
 
@@ -125,7 +151,7 @@ def backward(
     d_xs = np.empty(problem.xs.shape, dtype) if "xs" in wanted else None
     d_first = {name: np.empty((batch, width), dtype) for name, width in widths.items()}
 
-    def run(kept: _Kept) -> Gradients:
+    def share(kept: _Kept) -> Work:
         lo, hi = kept.rows
         work, memory = Workspace("work"), Workspace("again")
         gradients = Gradients(wanted, problem.parameters)
@@ -138,33 +164,24 @@ def backward(
             if again is not None:
                 tape = _new_tape(problem, memory, stop - start, hi - lo)
                 entering = {name: states[k] for name, states in kept.starts.items()}
-                _run_piece(problem, again, kept.rows, (start, stop), entering, tape, None, work)
+                yield from _piece(problem, again, kept.rows, (start, stop), entering, tape, None, work)
             length = kernel.block_steps(hi - lo, problem.sizes, backward=True)
             for first, last in reversed(list(pieces(stop - start, length))):
-                now = slice(start + first, start + last)
-                _backward_block(
-                    problem,
-                    weights,
-                    _steps(tape, first, last),
-                    now,
-                    kept.rows,
-                    d_outputs,
-                    d_state,
-                    d_xs,
-                    gradients,
-                    work,
+                now, block = slice(start + first, start + last), _steps(tape, first, last)
+                yield _block_backward(
+                    problem, weights, block, now, kept.rows, d_outputs, d_state, d_xs, gradients, work
                 )
         for name, array in d_state.items():
             d_first[name][lo:hi] = array
         return gradients
 
-    total, *others = threads.each(run, cache)
+    total, *others = threads.each(_finished, cache, lambda kept: _begun(share(kept)))
     for other in others:
         total.add(other)
     return {**d_first, **total.arrays, **({} if d_xs is None else {"xs": d_xs})}
 
 
-def _backward_block(
+def _block_backward(
     problem: Problem,
     weights: Any,
     tape: Tape,
@@ -175,20 +192,23 @@ def _backward_block(
     d_xs: Array | None,
     gradients: Gradients,
     work: Workspace,
-) -> None:
+) -> list[Call]:
     outside, shape = _outside(problem, now, rows), (now.stop - now.start, rows[1] - rows[0], problem.xs.shape[2])
-    x = _rows_in(problem.xs, now, rows, outside, work, "x")
+    x, calls = _rows_in(problem.xs, now, rows, outside, work, "x")
     if d_outputs is None:
         d_block = work.array("d_outputs", (*shape[:2], problem.sizes.shown), x.dtype)
         d_block[...] = 0.0
     else:
-        d_block = _rows_in(d_outputs, now, rows, outside, work, "d_outputs").reshape(*shape[:2], problem.sizes.shown)
+        d_rows_out, copies = _rows_in(d_outputs, now, rows, outside, work, "d_outputs")
+        d_block = d_rows_out.reshape(*shape[:2], problem.sizes.shown)
+        calls += copies
     d_rows = None
     if d_xs is not None:
         d_rows = d_xs[now].reshape(x.shape) if shape[1] == d_xs.shape[1] else work.array("d_x", x.shape, x.dtype)
-    problem.kernel.backward(weights, x, tape, d_block, d_state, d_rows, gradients, outside, work)
+    calls += problem.kernel.backward(weights, x, tape, d_block, d_state, d_rows, gradients, outside, work)
     if d_xs is not None and d_rows is not None and shape[1] != d_xs.shape[1]:
-        d_xs[now, rows[0] : rows[1]] = d_rows.reshape(shape)
+        calls.append(partial(np.copyto, d_xs[now, rows[0] : rows[1]], d_rows.reshape(shape)))
+    return calls
 
 
 # ---------------------------------------------------------------- tangent
@@ -210,9 +230,14 @@ def tangent(
         now = slice(first, last)
         outside = _outside(problem, now, rows)
         tape = _new_tape(problem, work, last - first, batch)
-        entering = _run_piece(problem, weights, rows, (first, last), entering, tape, None, work)
-        x = _rows_in(problem.xs, now, rows, outside, work, "x")
-        t_x = None if t_xs is None else _rows_in(t_xs, now, rows, outside, work, "t_x")
+        entering = _finished(_begun(_piece(problem, weights, rows, (first, last), entering, tape, None, work)))
+        x, copies = _rows_in(problem.xs, now, rows, outside, work, "x")
+        t_x = None
+        if t_xs is not None:
+            t_x, more = _rows_in(t_xs, now, rows, outside, work, "t_x")
+            copies += more
+        for copy in copies:
+            copy()
         t_outputs[now] = kernel.tangent(problem.parameters, x, tape, moved, t_x, now_t, outside)
         if outside is not None:
             np.copyto(t_outputs[now], 0.0, where=outside)
@@ -242,14 +267,17 @@ def _outside(problem: Problem, now: slice, rows: Rows) -> Array | None:
     return np.ascontiguousarray(outside) if outside.any() else None
 
 
-def _rows_in(array: Array, now: slice, rows: Rows, outside: Array | None, work: Workspace, name: str) -> Array:
-    """A block of (T, B, width) as contiguous (n*b, width), zero where a sequence is over; a view where that is one."""
+def _rows_in(
+    array: Array, now: slice, rows: Rows, outside: Array | None, work: Workspace, name: str
+) -> tuple[Array, list[Call]]:
+    """A block of (T, B, width) as contiguous (n*b, width), zero where a sequence is over, and the calls that fill it;
+    a view where that is one."""
     block = array[now, rows[0] : rows[1]]
     n, b, width = block.shape
     if outside is None and block.flags.c_contiguous:
-        return block.reshape(n * b, width)
+        return block.reshape(n * b, width), []
     copy = work.array(name, (n, b, width), array.dtype)
-    np.copyto(copy, block)
+    calls: list[Call] = [partial(np.copyto, copy, block)]
     if outside is not None:
-        np.copyto(copy, 0.0, where=outside)
-    return copy.reshape(n * b, width)
+        calls.append(partial(np.copyto, copy, 0.0, where=outside))
+    return copy.reshape(n * b, width), calls

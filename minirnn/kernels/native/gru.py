@@ -1,12 +1,13 @@
 """The GRU's time loops, compiled. The maths and the slow twins: minirnn/kernels/gru.py, whose names these are."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minirnn.kernels import gru
-from minirnn.kernels.kernel import Gradients, Tape
+from minirnn.kernels.kernel import Call, Gradients, Tape
 from minirnn.kernels.native.curves import tanh
 from minirnn.kernels.native.gemm import multiply
 from minirnn.kernels.native.jit import compiled
@@ -49,13 +50,13 @@ class NativeGRU(NativeKernel, gru.GRUKernel):
         ih, hh = packed_transposed(memory, "ih", w_ih, by), packed_transposed(memory, "hh", w_hh, by)
         return _Forward(ih, hh, bias, bias_s, memory)
 
-    def forward(self, weights: Any, x: Array, tape: Tape, outside: Array | None, work: Workspace) -> None:
+    def forward(self, weights: Any, x: Array, tape: Tape, outside: Array | None, work: Workspace) -> list[Call]:
         z, h, s = tape["z"], tape["h"], tape["s"]
         n, b, hidden = s.shape
         pre = work.array("pre", z.shape[1:], z.dtype)
         flat = [array.reshape(-1) for array in (x, z, h, s, pre)]
         matrices = (weights.ih, weights.hh, weights.bias, np.ascontiguousarray(weights.bias_s))
-        _forward(*flat, *matrices, flags_of(outside), n, b, x.shape[1], hidden)
+        return [partial(_forward, *flat, *matrices, flags_of(outside), n, b, x.shape[1], hidden)]
 
     def backward_weights(self, parameters: Mapping[str, Array], wanted: set[str]) -> _Backward:
         memory = Workspace("packed")
@@ -63,7 +64,7 @@ class NativeGRU(NativeKernel, gru.GRUKernel):
         ih = None if w_ih is None else packed(memory, "ih", w_ih)
         return _Backward(ih, packed(memory, "hh", parameters["weight_hh"]), memory)
 
-    def unwind(
+    def unwinding(
         self,
         weights: Any,
         tape: Tape,
@@ -73,10 +74,10 @@ class NativeGRU(NativeKernel, gru.GRUKernel):
         gradients: Gradients,
         outside: Array | None,
         work: Workspace,
-    ) -> None:
+    ) -> list[Call]:
         n, b, hidden = tape["s"].shape
         flat = [array.reshape(-1) for array in (tape["z"], tape["h"], tape["s"], d_outputs, d_state["h"], dz)]
-        _unwind(*flat, weights.hh, flags_of(outside), n, b, hidden)
+        return [partial(_unwind, *flat, weights.hh, flags_of(outside), n, b, hidden)]
 
 
 @compiled

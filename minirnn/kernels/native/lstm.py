@@ -1,12 +1,13 @@
 """The LSTM's time loops, compiled. The maths and the slow twins: minirnn/kernels/lstm.py, whose names these are."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minirnn.kernels import lstm
-from minirnn.kernels.kernel import Gradients, Tape, rows_of
+from minirnn.kernels.kernel import Call, Gradients, Tape, rows_of
 from minirnn.kernels.native.curves import tanh
 from minirnn.kernels.native.gemm import multiply
 from minirnn.kernels.native.jit import compiled
@@ -51,12 +52,13 @@ class NativeLSTM(NativeKernel, lstm.LSTMKernel):
         hr = by[:0] if w_hr is None else packed_transposed(memory, "hr", w_hr, np.ones(len(w_hr), by.dtype))
         return _Forward(ih, hh, hr, bias * by, by, memory)
 
-    def forward(self, weights: Any, x: Array, tape: Tape, outside: Array | None, work: Workspace) -> None:
+    def forward(self, weights: Any, x: Array, tape: Tape, outside: Array | None, work: Workspace) -> list[Call]:
         z, h, c, tanh_c = (tape[name] for name in ("z", "h", "c", "tanh_c"))
         m = tape.get("m", weights.hr[:0])
         sizes = (len(z), z.shape[1], x.shape[1], c.shape[2], h.shape[2])
         flat = [array.reshape(-1) for array in (x, z, h, c, tanh_c, m)]
-        _forward(*flat, weights.ih, weights.hh, weights.hr, weights.bias, weights.stretch, flags_of(outside), *sizes)
+        matrices = (weights.ih, weights.hh, weights.hr, weights.bias, weights.stretch)
+        return [partial(_forward, *flat, *matrices, flags_of(outside), *sizes)]
 
     def backward_weights(self, parameters: Mapping[str, Array], wanted: set[str]) -> _Backward:
         memory = Workspace("packed")
@@ -64,7 +66,7 @@ class NativeLSTM(NativeKernel, lstm.LSTMKernel):
         ih = packed(memory, "ih", parameters["weight_ih"]) if "xs" in wanted else None
         return _Backward(ih, hh, hh[:0] if hr is None else packed(memory, "hr", hr), memory)
 
-    def unwind(
+    def unwinding(
         self,
         weights: Any,
         tape: Tape,
@@ -74,7 +76,7 @@ class NativeLSTM(NativeKernel, lstm.LSTMKernel):
         gradients: Gradients,
         outside: Array | None,
         work: Workspace,
-    ) -> None:
+    ) -> list[Call]:
         n, b, hidden = tape["tanh_c"].shape
         shown, projected = d_outputs.shape[2], "m" in tape
         dm = work.array("dm", (b, hidden), dz.dtype) if projected else d_state["h"]
@@ -82,10 +84,11 @@ class NativeLSTM(NativeKernel, lstm.LSTMKernel):
         passed = work.array("passed", (b, shown), dz.dtype)
         arrays = (tape["z"], tape["c"], tape["tanh_c"], d_outputs, d_state["h"], d_state["c"], dz, dm, dh_all, passed)
         flat = [array.reshape(-1) for array in arrays]
-        _unwind(*flat, weights.hh, weights.hr, flags_of(outside), n, b, hidden, shown)
+        calls: list[Call] = [partial(_unwind, *flat, weights.hh, weights.hr, flags_of(outside), n, b, hidden, shown)]
         if projected and "weight_hr" in gradients:
             total, starts = gradients.arrays["weight_hr"], gradients.starts("weight_hr")
-            self.add_product(total, starts, rows_of(dh_all), rows_of(tape["m"]), work)
+            calls.append(partial(self.add_product, total, starts, rows_of(dh_all), rows_of(tape["m"]), work))
+        return calls
 
 
 @compiled

@@ -1,13 +1,13 @@
 """What the compiled kernels share: packed weights, the products around the time loops, blocks and shares."""
 
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
 from minirnn import threads
-from minirnn.kernels.kernel import Gradients, Kernel, Sizes
+from minirnn.kernels.kernel import Call, Gradients, Kernel, Sizes, Tape, rows_of
 from minirnn.kernels.native import gemm
 from minirnn.kernels.native.gemm import multiply, multiply_transposed, pack
 from minirnn.kernels.native.jit import compiled
@@ -150,12 +150,47 @@ class NativeKernel(Kernel):
     def blas_in_the_loop(self, batch: int, width: int, shown: int) -> AbstractContextManager[None]:
         return nullcontext()  # there is none
 
-    def input_gradient(self, weights: Any, dz: Array, d_x: Array) -> None:
+    def backward(
+        self,
+        weights: Any,
+        x: Array,
+        tape: Tape,
+        d_outputs: Array,
+        d_state: dict[str, Array],
+        d_x: Array | None,
+        gradients: Gradients,
+        outside: Array | None,
+        work: Workspace,
+    ) -> list[Call]:
+        n, b = d_outputs.shape[:2]
+        dz = work.array("dz", (n, b, self.dz_width(tape)), x.dtype)
+        calls = self.unwinding(weights, tape, d_outputs, d_state, dz, gradients, outside, work)
+        if d_x is not None:
+            calls.append(self._input_gradient(weights, rows_of(dz), d_x))
+        calls.append(self._weight_gradients(rows_of(dz), x, rows_of(tape["h"][:-1]), gradients, work))
+        return calls
+
+    def unwinding(
+        self,
+        weights: Any,
+        tape: Tape,
+        d_outputs: Array,
+        d_state: dict[str, Array],
+        dz: Array,
+        gradients: Gradients,
+        outside: Array | None,
+        work: Workspace,
+    ) -> list[Call]:
+        """The calls that do what `unwind` does."""
+        raise NotImplementedError
+
+    def _input_gradient(self, weights: Any, dz: Array, d_x: Array) -> Call:
         width, columns = dz.shape[1], self.input_columns(dz.shape[1])
         first, k, n = columns[0][0], columns[-1][1] - columns[0][0], d_x.shape[1]
-        gemm.multiply(d_x.reshape(-1), 0, n, dz.reshape(-1), first, width, len(dz), weights.ih, k, n, False)
+        left = (dz.reshape(-1), first, width, len(dz))
+        return partial(gemm.multiply, d_x.reshape(-1), 0, n, *left, weights.ih, k, n, False)
 
-    def weight_gradients(self, dz: Array, x: Array, h: Array, gradients: Gradients, work: Workspace) -> None:
+    def _weight_gradients(self, dz: Array, x: Array, h: Array, gradients: Gradients, work: Workspace) -> Call:
         width, none = dz.shape[1], _nothing(dz.dtype)
         totals, add = [], True
         for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
@@ -167,7 +202,8 @@ class NativeKernel(Kernel):
         ]
         columns, flat = _columns(self, width), dz.reshape(-1)
         first, last = self.state_columns(width)
-        _weight_gradients(flat, width, columns, first, last, x.reshape(-1), h.reshape(-1), *sides, *totals, add)
+        right = (x.reshape(-1), h.reshape(-1), *sides)
+        return partial(_weight_gradients, flat, width, columns, first, last, *right, *totals, add)
 
     def add_product(self, total: Array, starts: bool, left: Array, right: Array, work: Workspace) -> None:
         side, c, (rows, width) = packed(work, "right packed", right), total.reshape(-1), left.shape

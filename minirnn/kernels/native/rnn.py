@@ -1,12 +1,13 @@
 """The simple network's time loops, compiled. The maths and the slow twins: minirnn/kernels/rnn.py."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minirnn.kernels import rnn
-from minirnn.kernels.kernel import Gradients, Tape
+from minirnn.kernels.kernel import Call, Gradients, Tape
 from minirnn.kernels.native.curves import tanh
 from minirnn.kernels.native.gemm import multiply
 from minirnn.kernels.native.jit import compiled
@@ -47,18 +48,18 @@ class NativeSimple(NativeKernel, rnn.Simple):
             packed_transposed(memory, "ih", w_ih, by), packed_transposed(memory, "hh", w_hh, by), bias, memory
         )
 
-    def forward(self, weights: Any, x: Array, tape: Tape, outside: Array | None, work: Workspace) -> None:
+    def forward(self, weights: Any, x: Array, tape: Tape, outside: Array | None, work: Workspace) -> list[Call]:
         h = tape["h"]
         n, b, hidden = len(h) - 1, h.shape[1], h.shape[2]
         arrays = (x.reshape(-1), h.reshape(-1), weights.ih, weights.hh, weights.bias, flags_of(outside))
-        _forward(*arrays, n, b, x.shape[1], hidden, self.name == "rnn_relu")
+        return [partial(_forward, *arrays, n, b, x.shape[1], hidden, self.name == "rnn_relu")]
 
     def backward_weights(self, parameters: Mapping[str, Array], wanted: set[str]) -> Any:
         memory = Workspace("packed")
         ih = packed(memory, "ih", parameters["weight_ih"]) if "xs" in wanted else None
         return _Backward(ih, packed(memory, "hh", parameters["weight_hh"]), memory)
 
-    def unwind(
+    def unwinding(
         self,
         weights: Any,
         tape: Tape,
@@ -68,11 +69,11 @@ class NativeSimple(NativeKernel, rnn.Simple):
         gradients: Gradients,
         outside: Array | None,
         work: Workspace,
-    ) -> None:
+    ) -> list[Call]:
         n, b, hidden = dz.shape
         passed = work.array("passed", (b, hidden), dz.dtype)
         flat = [array.reshape(-1) for array in (tape["h"], d_outputs, d_state["h"], dz, passed)]
-        _unwind(*flat, weights.hh, flags_of(outside), n, b, hidden, self.name == "rnn_relu")
+        return [partial(_unwind, *flat, weights.hh, flags_of(outside), n, b, hidden, self.name == "rnn_relu")]
 
 
 @compiled

@@ -1,0 +1,38 @@
+"""Peak memory of a pass through a layer, in a process of its own.
+
+python -m benchmarks.memory KIND MODE B T I H DTYPE
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.ours import layer_call
+from benchmarks.peers import Problem
+
+__all__ = ["peak_memory"]
+
+
+def peak_memory(problem: Problem) -> float:
+    """MiB at the most, of a fresh process that runs the pass twice, above one whose pass is tiny."""
+    return _peak(problem) - _peak(problem._replace(size=(1, 1, 1, 1)))
+
+
+def _peak(problem: Problem) -> float:
+    words = [problem.kind, problem.mode, *map(str, problem.size), problem.dtype]
+    command = [sys.executable, "-m", "benchmarks.memory", *words]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def peak_of_this_process() -> float:
+    """MiB. Not ru_maxrss, which a process inherits from the one that started it."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in status if line.startswith("VmHWM"))) / 1024
+
+
+if __name__ == "__main__":
+    kind, mode, batch, steps, inputs, hidden, dtype = sys.argv[1:]
+    call = layer_call(Problem(kind, mode, (int(batch), int(steps), int(inputs), int(hidden)), dtype))
+    call()
+    call()
+    print(peak_of_this_process())

@@ -1,0 +1,49 @@
+"""A layer of minirnn as a call: through the public API, or its kernel alone."""
+
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+
+import minirnn
+from benchmarks.peers import Call, Problem
+from minirnn import tree
+from minirnn.kernels.call import Fused
+from minirnn.kernels.kernel import find
+from minirnn.kernels.tier import tier
+
+__all__ = ["kernel_call", "layer_call"]
+
+
+def layer_call(problem: Problem, engine: str = "auto", kernels: str = "auto") -> Call:
+    """A pass through the public API: the layer, or minirnn.value_and_grad by the layer's weights and the input."""
+    _, _, inputs, hidden = problem.size
+    layer = getattr(minirnn, problem.kind)(inputs, hidden, dtype=problem.dtype, engine=engine)
+    xs = problem.xs()
+    gradient = minirnn.value_and_grad(lambda layer, xs: anp.sum(layer(xs)[0]), argnums=(0, 1))
+
+    def call() -> Any:
+        with tier(kernels):
+            return gradient(layer, xs) if problem.mode == "train" else layer(xs)
+
+    return call
+
+
+def kernel_call(problem: Problem) -> Call:
+    """The same work of the kernel alone: no layer, no checks, no trace."""
+    batch, _, inputs, hidden = problem.size
+    cell = getattr(minirnn, f"{problem.kind}Cell")(inputs, hidden, dtype=problem.dtype)
+    kernel: Any = find(cell.fused)
+    names = [name for name in kernel.parameters if getattr(cell, name, None) is not None]
+    states = tree.leaves(cell.initial_state(batch))
+    arrays = [problem.xs(), *states, *[getattr(cell, name) for name in names]]
+    rule = Fused(None, kernel, names, None, False, None)
+    trains, every = problem.mode == "train", range(len(arrays))
+
+    def call() -> Any:
+        results, cache = rule.forward(arrays, keep=trains)
+        if trains:
+            cotangents = [np.ones_like(results[0]), *[None for _ in states]]
+            rule.backward(arrays, cache, cotangents, every)
+
+    return call
