@@ -19,6 +19,7 @@ __all__ = [
     "embedding",
     "gelu",
     "linear",
+    "locked_dropout",
     "log_softmax",
     "logsumexp",
     "pick",
@@ -222,6 +223,11 @@ def stack(arrays: Sequence[Array]) -> Array:
 def dropout(x: Array, p: float, rng: onp.random.Generator) -> Array:
     """x with each entry zeroed with probability p and the others divided by 1 - p (Srivastava et al. 2014)."""
     return x * dropout_mask(np.shape(x), p, np.result_type(x), rng)
+
+
+def locked_dropout(xs: Array, p: float, rng: onp.random.Generator) -> Array:
+    """xs (T, ...) with dropout whose mask (...) is the same at every step (Gal & Ghahramani 2016, arXiv:1512.05287)."""
+    return xs * dropout_mask(np.shape(xs)[1:], p, np.result_type(xs), rng)
 
 
 def dropout_mask(shape: tuple[int, ...], p: float, dtype: Any, rng: onp.random.Generator) -> Array:

@@ -12,6 +12,7 @@ import numpy as onp
 
 from minirnn import bundle
 from minirnn.checks import check_lengths
+from minirnn.ctc import ctc
 from minirnn.functional import log_softmax, pick, softplus
 from minirnn.module import Array
 
@@ -19,6 +20,7 @@ __all__ = [
     "activation_regularization",
     "binary_cross_entropy_with_logits",
     "cross_entropy",
+    "ctc",
     "mse",
     "temporal_activation_regularization",
 ]
@@ -157,7 +159,7 @@ def activation_regularization(outputs: Array, *, lengths: Any = None) -> Array:
     counts. Keeps activations small. The paper writes the norm of m * h_t, its authors' code is this mean of squares,
     for which their alpha = 2 is meant.  (Merity, McCann & Socher 2017, arXiv:1708.01009.)
 
-    ValueError: outputs that are no (T, B, ...), or lengths that do not fit. TypeError: no float array.
+    ValueError: lengths that do not fit (T, B, ...). TypeError: no float array.
     """
     _check_float("activation_regularization: outputs", outputs)
     return _mean_square("activation_regularization", outputs, lengths)

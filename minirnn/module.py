@@ -135,7 +135,7 @@ def _captures_module(value: object) -> bool:
                 held.append(cell.cell_contents)
             except ValueError:  # a cell that is not filled yet
                 continue
-        return _contains(held, Module) or any(_captures_module(h) for h in held)
+        return _contains(held, Module) or any(_captures_module(h) for h in held if h is not value)  # f may call f
     return isinstance(value, (list, tuple)) and any(_captures_module(v) for v in value)
 
 
@@ -462,6 +462,13 @@ class Module:
 
     def __repr__(self) -> str:
         return printed(self)
+
+    def summary(self, *input_shapes: Any, dtype: DTypeLike | None = None) -> Any:
+        """A table of the layers that a call with inputs of these whole shapes runs through: output shapes, parameters,
+        multiply-adds. `print(model.summary((T, B, F)))`; see minirnn.summary.summarise."""
+        from minirnn.summary import summarise
+
+        return summarise(self, *input_shapes, dtype=dtype)
 
 
 def _walk(

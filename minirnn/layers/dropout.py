@@ -1,6 +1,8 @@
 """Dropout: noise where an rng is given, nothing where none is."""
 
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -8,7 +10,7 @@ from minirnn import functional
 from minirnn.module import Array, Module
 from minirnn.primitive import is_traced
 
-__all__ = ["Dropout", "check_probability", "noise"]
+__all__ = ["Dropout", "check_probability", "noise", "warn_without_noise"]
 
 
 def check_probability(name: str, p: float) -> float:
@@ -18,19 +20,29 @@ def check_probability(name: str, p: float) -> float:
     return float(p)
 
 
-def noise(x: Array, p: float, rng: np.random.Generator | None) -> Array:
-    """x with dropout where an rng is given; a warning, once, where a differentiated call has p > 0 and no rng."""
+def noise(
+    x: Array,
+    p: float,
+    rng: np.random.Generator | None,
+    drop: Callable[[Array, float, np.random.Generator], Array] = functional.dropout,
+) -> Array:
+    """drop(x, p, rng) where an rng is given; a warning, once, where a differentiated call has p > 0 and no rng."""
     if not p:
         return x
     if rng is not None:
-        return functional.dropout(x, p, rng)
-    if is_traced(x):
+        return drop(x, p, rng)
+    warn_without_noise(x)
+    return x
+
+
+def warn_without_noise(*arrays: Any) -> None:
+    """What a call with noise and no rng owes: a warning where one of its arrays is being differentiated."""
+    if any(is_traced(array) for array in arrays):
         warnings.warn(
             "a model with dropout is being differentiated without noise; when training, call it with "
             "rng=numpy.random.default_rng(seed)",
-            stacklevel=2,
+            stacklevel=3,
         )
-    return x
 
 
 class Dropout(Module):

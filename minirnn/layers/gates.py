@@ -27,7 +27,7 @@ def declare_gates(
     check_positive(name, input_size=input_size, hidden_size=hidden_size)
     draw, rng = init.torch_default(hidden_size), rng or np.random.default_rng()
     rows, fed_back = gates * hidden_size, proj_size or hidden_size
-    cell.input_size, cell.hidden_size = input_size, hidden_size
+    cell.input_size, cell.hidden_size, cell.output_size = input_size, hidden_size, fed_back
     cell.weight_ih = Parameter(draw(rng, (rows, input_size), dtype))
     cell.weight_hh = Parameter(draw(rng, (rows, fed_back), dtype))
     cell.bias_ih = Parameter(draw(rng, (rows,), dtype)) if bias else None

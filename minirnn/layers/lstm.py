@@ -45,8 +45,9 @@ def lstm_step(
     h' = o * tanh(c')                               and with weight_hr (P, H), h' = W_hr (o * tanh(c'))
     """
     i, f, g, o = split(linear(x, weight_ih, bias_ih) + linear(h, weight_hh, bias_hh), 4)
-    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
-    h = sigmoid(o) * tanh(c)
+    i, f, g, o = sigmoid(i), sigmoid(f), tanh(g), sigmoid(o)
+    c = f * c + i * g
+    h = o * tanh(c)
     return h if weight_hr is None else linear(h, weight_hr), c
 
 

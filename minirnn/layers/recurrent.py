@@ -1,15 +1,17 @@
 """Cell, what a recurrent cell is; RecurrentLayer, what a caller sees of any recurrent layer; Recurrent, one cell."""
 
+from functools import cached_property
 from typing import Any
 
 import autograd.numpy as np
 import numpy as onp
 from numpy.typing import DTypeLike
 
-from minirnn import tree
+from minirnn import late, tree
 from minirnn.boxes import dtype_of, shape_of
 from minirnn.checks import check_float, check_lengths, check_like, check_positive
 from minirnn.engines import check_engine_name, scan
+from minirnn.layers import sizes
 from minirnn.module import Array, Module
 
 __all__ = ["Cell", "Recurrent", "RecurrentLayer"]
@@ -29,17 +31,18 @@ class Cell(Module):
                 return h, h
 
     `np` is autograd.numpy. The state is one (B, H) array, or a tuple or NamedTuple of (B, ...) arrays. The step is
-    deterministic: noise, masks and time come in through `inputs`.
+    deterministic: noise, masks and time come in through `inputs`. output_size, that of what the step returns, is found
+    by one step on zeros where the constructor does not set it.
     """
 
     input_size: int | tuple[int, ...]
     hidden_size: int
+    output_size = cached_property(sizes.output_size)
 
     @property
     def dtype(self) -> Any:
         """The dtype of the cell's float arrays; float32 where it has none."""
-        dtypes = (dtype_of(array) for array in self._arrays())
-        return next((dtype for dtype in dtypes if dtype.kind == "f"), onp.dtype(onp.float32))
+        return sizes.float_dtype(self)
 
     def initial_state(self, batch_size: int, dtype: DTypeLike | None = None) -> State:
         """Zeros: (B, hidden_size), or the nesting of (B, ...) arrays that the step takes. Default dtype: the cell's."""
@@ -63,7 +66,8 @@ class RecurrentLayer(Module):
 
     xs: (T, B, F), or (B, T, F) with batch_first, or (T, F) unbatched, in which case outputs and states lack the batch
     axis too. state: as `initial_state` makes it, zeros by default. lengths: (B,) integers; past its end a sequence's
-    state is held and its outputs are zero. rng: a numpy Generator, where noise is wanted (training).
+    state is held and its outputs are zero. rng: a numpy Generator, where noise is wanted (training). input_size and
+    output_size: F as a number, or a tuple such as (C, Y, X) where the sequences are (T, B, C, Y, X).
 
     ValueError, TypeError: xs of another number of axes, features or another float dtype; a state or lengths that do not
     fit.
@@ -72,6 +76,8 @@ class RecurrentLayer(Module):
     batch_first: bool
     engine: str
     input_size: int | tuple[int, ...]
+    output_size = cached_property(sizes.output_size)
+    explain = late.late("minirnn.compile.explain", "explain")  # explain(xs) prints what the compiler makes of the cell
 
     def initial_state(self, batch_size: int, dtype: DTypeLike | None = None) -> State:
         """The state before the first step: zeros."""
@@ -112,8 +118,7 @@ class RecurrentLayer(Module):
 
     def _check(self, xs: Any) -> bool:
         """Whether xs is unbatched; an error where it does not fit."""
-        name, features = type(self).__name__, self.input_size
-        features = features if isinstance(features, tuple) else (features,)
+        name, features = type(self).__name__, sizes.as_shape(self.input_size)
         layout = "(B, T, F)" if self.batch_first else "(T, B, F)"
         check_float(name, xs, next((dtype_of(array) for array in self._arrays()), None))
         shape = shape_of(xs)
@@ -149,9 +154,8 @@ class Recurrent(RecurrentLayer):
         self.reverse, self.batch_first, self.engine = reverse, batch_first, check_engine_name(engine)
         self.checkpoint_every = checkpoint_every
 
-    @property
-    def input_size(self) -> int | tuple[int, ...]:  # type: ignore[override]
-        return self.cell.input_size
+    input_size = property(lambda self: self.cell.input_size)
+    output_size = property(lambda self: self.cell.output_size)
 
     def initial_state(self, batch_size: int, dtype: DTypeLike | None = None) -> State:
         return self.cell.initial_state(batch_size, dtype)

@@ -1,68 +1,46 @@
-"""Layers made of layers: Bidirectional, Stacked, CellStack (what RNN, LSTM and GRU are) and Sequential."""
+"""Recurrent layers on top of each other: Stacked, and CellStack, what RNN, LSTM and GRU are."""
 
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import autograd.numpy as np
 import numpy as onp
 from numpy.typing import DTypeLike
 
 from minirnn import functional, tree
 from minirnn.checks import check_positive
-from minirnn.engines import check_engine_name
+from minirnn.layers.bidirectional import Bidirectional
+from minirnn.layers.composite import Composite, as_layer
 from minirnn.layers.dropout import check_probability, noise
+from minirnn.layers.norm import LayerNorm
 from minirnn.layers.recurrent import Cell, Recurrent, RecurrentLayer, State
+from minirnn.layers.sizes import Size, as_shape, float_dtype
 from minirnn.module import Array, Module
 from minirnn.primitive import primitive
 
-__all__ = ["Bidirectional", "CellStack", "Function", "Sequential", "Stacked"]
+__all__ = ["CellStack", "Stacked"]
 
 
-class Bidirectional(RecurrentLayer):
-    """Two recurrent layers over the same input, the second from each sequence's end; outputs side by side (T, B, 2H).
+class Stacked(Composite):
+    """Recurrent layers L_0, L_1, ... of any families on top of each other.
 
-    Its state is the pair of theirs. Cells may be given in place of layers.  (Schuster & Paliwal 1997.)
-    """
+        y_0 = L_0(x)
+        y_i = L_i(dropout(norm_i(y_{i-1}))) + [residual] y_{i-1}          for i >= 1
 
-    def __init__(
-        self,
-        forward: Cell | RecurrentLayer,
-        backward: Cell | RecurrentLayer,
-        *,
-        batch_first: bool = False,
-        engine: str = "auto",
-    ):
-        self.forward = _inner("Bidirectional", forward)
-        self.backward = Recurrent(backward, reverse=True) if isinstance(backward, Cell) else backward
-        if not (isinstance(self.backward, Recurrent) and self.backward.reverse):
-            raise ValueError("Bidirectional: backward must be a Cell, or Recurrent(cell, reverse=True)")
-        if self.forward.input_size != self.backward.input_size:
-            sizes = self.forward.input_size, self.backward.input_size
-            raise ValueError(f"Bidirectional: input sizes {sizes[0]} and {sizes[1]} came, one was expected")
-        self.batch_first, self.engine = batch_first, check_engine_name(engine)
+    x: (T, B, I); the outputs are those of the last layer, (T, B, O). State: the tuple of the layers' states. Cells may
+    be given in place of layers.
 
-    @property
-    def input_size(self) -> int | tuple[int, ...]:  # type: ignore[override]
-        return self.forward.input_size
+    residual: what goes into a layer is added to what comes out of it, from the second layer on, the first whose input
+    is a layer's output (Wu et al. 2016, arXiv:1609.08144, who begin at the third); every layer but the first then
+    gives as many features as it takes. norm: "layer" for minirnn.LayerNorm, or a function of the size, called with
+    dtype= where it takes one, that makes a Module; `norms[i - 1]` stands before layer i, inside the residual branch, so
+    that what is added stays as it is: pre-normalisation (Xiong et al. 2020, arXiv:2002.04745; around recurrent layers
+    Beck et al. 2024, arXiv:2405.04517). dropout: the probability, where the call has an rng, on what goes into every
+    layer but the first (Zaremba et al. 2014, arXiv:1409.2329), and not on what is added.
 
-    def initial_state(self, batch_size: int, dtype: DTypeLike | None = None) -> State:
-        return self.forward.initial_state(batch_size, dtype), self.backward.initial_state(batch_size, dtype)
-
-    def batch_axes(self) -> Any:
-        return self.forward.batch_axes(), self.backward.batch_axes()
-
-    def run(self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str) -> tuple[Any, State]:
-        chosen = self.engine if self.engine != "auto" else engine
-        ahead, final_ahead = self.forward.run(xs, state[0], lengths, rng, chosen)
-        back, final_back = self.backward.run(xs, state[1], lengths, rng, chosen)
-        return np.concatenate([ahead, back], axis=-1), (final_ahead, final_back)
-
-
-class Stacked(RecurrentLayer):
-    """Recurrent layers on top of each other, with dropout between them where an rng is given.
-
-    Its state is the tuple of theirs. Cells may be given in place of layers.
+    ValueError: no layers; a layer that takes another size than the one below it gives; residual where sizes differ;
+    dropout, residual or norm with one layer alone. TypeError: something else than cells and recurrent layers, a norm
+    that makes no Module.
     """
 
     def __init__(
@@ -70,52 +48,70 @@ class Stacked(RecurrentLayer):
         layers: Sequence[Cell | RecurrentLayer],
         *,
         dropout: float = 0.0,
+        residual: bool = False,
+        norm: str | Callable[..., Module] | None = None,
         batch_first: bool = False,
         engine: str = "auto",
     ):
+        name = type(self).__name__
         if not layers:
-            raise ValueError("Stacked: no layers came, at least one was expected")
-        self.layers = [_inner("Stacked", layer) for layer in layers]
-        self.dropout = check_probability("Stacked", dropout)
-        if dropout and len(layers) == 1:
-            raise ValueError(
-                f"{type(self).__name__}: dropout={dropout} acts between layers, and there is one; use Dropout"
-            )
-        self.batch_first, self.engine = batch_first, check_engine_name(engine)
+            raise ValueError(f"{name}: no layers came, at least one was expected")
+        self.layers = [as_layer(name, layer) for layer in layers]
+        self.dropout = check_probability(name, dropout)
+        for what, value in {"dropout": dropout, "residual": residual, "norm": norm}.items():
+            if value and len(layers) == 1:
+                advice = "; use Dropout" if what == "dropout" else ""
+                raise ValueError(f"{name}: {what}={value} acts between layers, and there is one{advice}")
+        for i, (below, layer) in enumerate(zip(self.layers, self.layers[1:], strict=False), 1):
+            if below.output_size != layer.input_size:
+                raise ValueError(
+                    f"{name}: layers.{i - 1} ({type(below).__name__}) gives {below.output_size} features, the "
+                    f"input_size of layers.{i} ({type(layer).__name__}) is {layer.input_size}"
+                )
+            if residual and layer.output_size != layer.input_size:
+                raise ValueError(
+                    f"{name}: residual=True adds what goes into layers.{i} ({type(layer).__name__}), "
+                    f"{layer.input_size} features, to its {layer.output_size} outputs; equal sizes were expected"
+                )
+        self.residual = residual
+        self.norms: Sequence[Any] = [_made_norm(name, norm, layer) for layer in self.layers[1:]] if norm else []
+        self._set_call(batch_first, engine)
+
+    def parts(self) -> Sequence[RecurrentLayer]:
+        return self.layers
 
     @property
-    def input_size(self) -> int | tuple[int, ...]:  # type: ignore[override]
-        return self.layers[0].input_size
-
-    def initial_state(self, batch_size: int, dtype: DTypeLike | None = None) -> State:
-        return tuple([layer.initial_state(batch_size, dtype) for layer in self.layers])
-
-    def batch_axes(self) -> Any:
-        return tuple([layer.batch_axes() for layer in self.layers])
+    def output_size(self) -> Size:  # type: ignore[override]
+        return self.layers[-1].output_size
 
     def run(self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str) -> tuple[Any, State]:
-        chosen = self.engine if self.engine != "auto" else engine
-        finals = []
+        inner, finals = self._named_first(engine), []
         for i, layer in enumerate(self.layers):
+            below = xs
             if i:
-                xs = noise(xs, self.dropout, rng)
+                xs = noise(self.norms[i - 1](xs) if self.norms else xs, self.dropout, rng)
                 layer._check(xs)
-            xs, final = layer.run(xs, state[i], lengths, rng, chosen)
+            xs, final = layer.run(xs, state[i], lengths, rng, inner)
+            if i and self.residual:
+                xs = xs + below
             finals.append(final)
         return xs, tuple(finals)
 
     def extra_repr(self) -> str:
-        return f"dropout={self.dropout}" if self.dropout else ""
+        said = [f"dropout={self.dropout}"] * bool(self.dropout) + ["residual=True"] * self.residual
+        return ", ".join(said)
 
 
-def _inner(name: str, layer: Cell | RecurrentLayer) -> RecurrentLayer:
-    if isinstance(layer, Cell):
-        return Recurrent(layer)
-    if not isinstance(layer, RecurrentLayer):
-        raise TypeError(f"{name}: {type(layer).__name__} came, a Cell or a recurrent layer was expected")
-    if layer.batch_first:
-        raise ValueError(f"{name}: batch_first belongs to the outermost layer, not to {type(layer).__name__} inside")
-    return layer
+def _made_norm(name: str, norm: str | Callable[..., Module], layer: RecurrentLayer) -> Module:
+    factory = LayerNorm if norm == "layer" else norm
+    if not callable(factory) or isinstance(factory, Module):
+        raise TypeError(f'{name}: norm={norm!r} came; "layer", or a function of the size that makes one, was expected')
+    keywords = {"dtype": float_dtype(layer)} if "dtype" in inspect.signature(factory).parameters else {}
+    size = as_shape(layer.input_size)
+    made = factory(size[0] if len(size) == 1 else size, **keywords)
+    if not (isinstance(made, Module) and callable(made)):
+        raise TypeError(f"{name}: norm made a {type(made).__name__}, a Module that can be called was expected")
+    return made
 
 
 class CellStack(Stacked):
@@ -182,65 +178,3 @@ def _stacked(*leaves: Any) -> Any:
 
 # A stack of one array, at a third of functional.stack's cost.
 _alone = primitive(lambda x: x[None], [lambda g, y, x: g[0]], [lambda t, y, x: t[None]])
-
-
-class Function(Module):
-    """A plain function of an array as a Module, for a place in Sequential: Function(np.tanh)."""
-
-    def __init__(self, function: Callable[[Array], Array]):
-        self.function = function
-
-    def __call__(self, x: Array) -> Array:
-        return self.function(x)
-
-    def extra_repr(self) -> str:
-        return getattr(self.function, "__name__", repr(self.function))
-
-
-class Sequential(Module):
-    """Layers one after the other: Sequential(Embedding(65, 64), LSTM(64, 128), Linear(128, 65)).
-
-    Called with (xs, state=None, *, lengths=None, rng=None), it hands the rng to the layers that take one, and states
-    and lengths to the recurrent ones. With a recurrent layer among them it returns (outputs, states), one state each
-    as a tuple; with none, the outputs alone. Plain functions are welcome as layers.
-    """
-
-    def __init__(self, *layers: Module | Callable[[Array], Array]):
-        if not layers:
-            raise ValueError("Sequential: no layers came, at least one was expected")
-        self.layers: Sequence[Any] = [layer if isinstance(layer, Module) else Function(layer) for layer in layers]
-        self._takes = [_keywords(layer) for layer in self.layers]
-        self.recurrent = any("state" in takes for takes in self._takes)
-
-    def __call__(
-        self, xs: Array, state: State = None, *, lengths: Any = None, rng: onp.random.Generator | None = None
-    ) -> Any:
-        count = sum("state" in takes for takes in self._takes)
-        if state is None:
-            state = (None,) * count
-        if not isinstance(state, tuple) or len(state) != count:
-            raise ValueError(
-                f"Sequential: {type(state).__name__} came as state, a tuple of {count} states was expected"
-            )
-        if lengths is not None and not self.recurrent:
-            raise ValueError("Sequential: lengths came, and no layer is recurrent")
-        coming, finals = iter(state), []
-        for layer, takes in zip(self.layers, self._takes, strict=True):
-            keywords = {"rng": rng} if "rng" in takes else {}
-            if "state" in takes:
-                if "lengths" in takes:
-                    keywords["lengths"] = lengths
-                xs, final = layer(xs, next(coming), **keywords)
-                finals.append(final)
-            else:
-                xs = layer(xs, **keywords)
-        return (xs, tuple(finals)) if self.recurrent else xs
-
-
-def _keywords(layer: Module) -> frozenset[str]:
-    """Which of state, lengths and rng a layer takes; a Sequential without recurrent layers takes no state."""
-    if isinstance(layer, Sequential) and not layer.recurrent:
-        return frozenset({"rng"})
-    if not callable(layer):
-        raise TypeError(f"Sequential: {type(layer).__name__} cannot be called")
-    return frozenset(inspect.signature(layer).parameters) & {"state", "lengths", "rng"}

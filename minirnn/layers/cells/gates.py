@@ -34,7 +34,8 @@ def peephole(p: Any, h: Array, c: Array, x: Array) -> tuple[Array, Array]:
     """(o, c') of an LSTM whose gates see the memory: blocks i, f, g, o of w, u, b and i, f, o of v (3H,)."""
     v_i, v_f, v_o = split(p.v, 3)
     i, f, g, o = gates(p, h, x, 4)
-    c = sigmoid(f + v_f * c) * c + sigmoid(i + v_i * c) * tanh(g)
+    i, f = sigmoid(i + v_i * c), sigmoid(f + v_f * c)
+    c = f * c + i * tanh(g)
     return sigmoid(o + v_o * c), c
 
 

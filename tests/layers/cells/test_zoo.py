@@ -13,6 +13,7 @@ from statistics import median
 
 import numpy as np
 import pytest
+from padded_batches import assert_alone_is_the_same, assert_close, results, sequences
 
 import minirnn
 from minirnn import Recurrent, cells, scan, tree
@@ -24,38 +25,6 @@ each = pytest.mark.parametrize("name", cells.names())
 
 def small(name, dtype=np.float64, seed=0):
     return cells.small(name, rng=np.random.default_rng(seed), dtype=dtype)
-
-
-def sequences(cell, steps, batch, seed=0):
-    """Random xs and a random state for a cell, in its dtype."""
-    rng = np.random.default_rng(seed)
-    features = cell.input_size if isinstance(cell.input_size, tuple) else (cell.input_size,)
-    xs = rng.standard_normal((steps, batch, *features)).astype(cell.dtype)
-    moved = lambda leaf: leaf + 0.5 * rng.standard_normal(leaf.shape).astype(cell.dtype)
-    return xs, tree.map(moved, cell.initial_state(batch))
-
-
-def weighted(nesting, weights):
-    pairs = zip(tree.leaves(nesting), tree.leaves(weights), strict=True)
-    return sum((leaf * weight).sum() for leaf, weight in pairs)
-
-
-def results(layer, xs, state, weights, lengths=None):
-    """(outputs, final state), and the gradients of their weighted sum by parameters, xs and state."""
-
-    def loss(layer, xs, state):
-        found = layer(xs, state, lengths=lengths)
-        return weighted(found, weights), found
-
-    (_, found), gradients = minirnn.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True)(layer, xs, state)
-    return *found, *gradients
-
-
-def assert_close(came, expected):
-    want, have = dict(tree.named_leaves(expected)), dict(tree.named_leaves(came))
-    assert list(have) == list(want)
-    for path, value in want.items():
-        np.testing.assert_allclose(have[path], value, rtol=1e-10, atol=1e-12, err_msg=path)
 
 
 # ---------------------------------------------------------------- gradients
@@ -95,33 +64,9 @@ def test_every_derivation_of_the_gradient_agrees_coordinate_by_coordinate(name):
 
 
 # ---------------------------------------------------------------- ragged batches
-def row(nesting, i):
-    return tree.map(lambda leaf: leaf[i : i + 1], nesting)
-
-
-def piece(nesting, i, length):
-    return tree.map(lambda leaf: leaf[:length, i : i + 1], nesting)
-
-
-def assert_alone_is_the_same(name, lengths, reverse=False, seed=0):
-    layer, steps, batch = Recurrent(small(name), reverse=reverse), max(lengths), len(lengths)
-    xs, state = sequences(layer.cell, steps, batch, seed)
-    weights = tree.map(lambda leaf: np.sin(7.0 + np.arange(leaf.size)).reshape(leaf.shape), layer(xs, state))
-    outputs, final, d_layer, d_xs, d_state = results(layer, xs, state, weights, np.array(lengths))
-    summed = {name: np.zeros_like(value) for name, value in d_layer.items()}
-    for i, length in enumerate(lengths):
-        own = (piece(weights[0], i, length), row(weights[1], i))
-        alone = results(layer, piece(xs, i, length), row(state, i), own)
-        found = piece(outputs, i, length), row(final, i), piece(d_xs, i, length), row(d_state, i)
-        assert_close(found, (*alone[:2], *alone[3:]))
-        assert not any(array[length:, i].any() for array in tree.leaves((outputs, d_xs)))
-        summed = {name: summed[name] + value for name, value in alone[2].items()}
-    assert_close(d_layer, summed)
-
-
 @each
 def test_a_padded_batch_gives_each_sequence_what_it_gets_alone(name):
-    assert_alone_is_the_same(name, [4, 1, 3])
+    assert_alone_is_the_same(Recurrent(small(name)), [4, 1, 3])
 
 
 @pytest.mark.slow
@@ -130,7 +75,7 @@ def test_a_padded_batch_gives_each_sequence_what_it_gets_alone(name):
 @each
 def test_random_padded_batches_give_each_sequence_what_it_gets_alone(name, seed, reverse):
     lengths = np.random.default_rng(seed).integers(1, 9, 5)
-    assert_alone_is_the_same(name, lengths.tolist(), reverse, seed)
+    assert_alone_is_the_same(Recurrent(small(name), reverse=reverse), lengths.tolist(), seed, padding=seed)
 
 
 # ---------------------------------------------------------------- what a cell is

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from minirnn import Recurrent, cells, tree
+from minirnn.layers.counted import Counted
+
+NAMES = ("ClockworkRNN", "PhasedLSTM")
+each = pytest.mark.parametrize("name", NAMES)
+
+
+def made(name, **options):
+    return Counted(cells.small(name, rng=np.random.default_rng(0)), **options)
+
+
+def same(found, expected):
+    for one, other in zip(tree.leaves(found), tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-13)
+
+
+@each
+def test_pieces_are_the_whole_which_a_layer_that_does_not_count_gets_wrong(name, rng):
+    layer, xs = made(name), rng.standard_normal((7, 3, 2))
+    outputs, final = layer(xs)
+    first, state = layer(xs[:3])
+    second, last = layer(xs[3:], state)
+    same((np.concatenate([first, second]), last), (outputs, final))
+    forgetful = Recurrent(layer.cell)
+    same(forgetful(xs)[0], outputs)
+    assert not np.allclose(forgetful(xs[3:], forgetful(xs[:3])[1])[0], second)
+
+
+@each
+def test_steps_are_counted_to_each_sequences_end(name, rng):
+    layer, xs = made(name), rng.standard_normal((7, 3, 2))
+    _, state = layer(xs, lengths=[7, 2, 0])
+    assert state.steps.tolist() == [7, 2, 0]
+    with pytest.raises(ValueError, match="stand at steps 0 to 7"):
+        layer(xs, state)
+
+
+def test_layouts_are_those_of_every_layer(rng):
+    layer, xs = made("ClockworkRNN"), rng.standard_normal((5, 1, 2))
+    assert (layer.input_size, layer.output_size) == (2, 3)
+    outputs, final = layer(xs)
+    alone, state = layer(xs[:, 0])
+    same(alone, outputs[:, 0])
+    same(layer(xs[:, 0], state)[0], layer(xs, final)[0][:, 0])
+    same(made("ClockworkRNN", batch_first=True)(xs.swapaxes(0, 1))[0], outputs.swapaxes(0, 1))
+
+
+def test_a_cell_that_counts_nothing_is_refused():
+    with pytest.raises(TypeError, match="MGU came, a cell whose inputs take start="):
+        Counted(cells.MGU(2, 3))
