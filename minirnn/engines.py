@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-from minirnn import kernels, reference, tree
+from minirnn import kernels, late, reference, tree
 from minirnn.boxes import check_alive, shape_of
 from minirnn.checks import check_lengths, check_positive
 from minirnn.module import Module
@@ -18,15 +18,18 @@ __all__ = ["Engine", "engine", "engine_names", "register_engine", "scan"]
 
 
 class Engine(NamedTuple):
-    """refusal(cell, state, xs) says why the engine cannot run the call, or None; run takes what reference.run takes."""
+    """refusal(cell, state, xs) says why the engine cannot run the call, or None; run takes what reference.run takes;
+    passed_by(cell, reason) hears that "auto" goes on to the next."""
 
     name: str
     refusal: Callable[[Any, Any, Any], str | None]
     run: Callable[..., tuple[Any, Any]]
+    passed_by: Callable[[Any, str], None] = lambda cell, reason: None
 
 
 _engines: list[Engine] = [  # the fastest first
     Engine("fused", kernels.refusal, kernels.run),
+    *[Engine(*fields) for fields in late.engines()],
     Engine("python", lambda cell, state, xs: None, reference.run),
 ]
 _chosen: ContextVar[str] = ContextVar("minirnn engine", default="auto")
@@ -60,16 +63,14 @@ def engine(name: str) -> Iterator[None]:
 
 
 def _choose(name: str, cell: Any, state: Any, xs: Any) -> Engine:
-    name = check_engine_name(name)
-    if name == "auto":
-        name = _chosen.get()
+    name = _chosen.get() if check_engine_name(name) == "auto" else name
     for candidate in _engines:
         if name in ("auto", candidate.name):
-            refusal = candidate.refusal(cell, state, xs)
-            if refusal is None:
+            if (refusal := candidate.refusal(cell, state, xs)) is None:
                 return candidate
             if name == candidate.name:
                 raise ValueError(f"engine={name!r} cannot run {type(cell).__name__}: {refusal}")
+            candidate.passed_by(cell, refusal)
     raise AssertionError("the reference engine runs every cell")
 
 

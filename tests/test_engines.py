@@ -135,7 +135,7 @@ class WritesParameter(minirnn.RNNCell):
         (lambda: minirnn.scan(leaky, h0, (inputs, inputs[1:])), ValueError, "one T and one B"),
         (lambda: minirnn.scan(leaky, h0, ()), ValueError, "holds no array"),
         (lambda: minirnn.scan(leaky, h0, inputs, lengths=[9, 9]), ValueError, "xs has 4 steps"),
-        (lambda: minirnn.scan(leaky, h0, inputs, engine="turbo"), ValueError, "one of auto, fused, python"),
+        (lambda: minirnn.scan(leaky, h0, inputs, engine="turbo"), ValueError, "one of auto, fused, compiled, python"),
     ],
 )
 def test_bad_input_is_an_error_that_says_what_was_expected(call, error, says):

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from minirnn.kernels.kernel import Kernel
 
-__all__ = ["TIERS", "compiled_kernels", "current", "fastest", "tier"]
+__all__ = ["TIERS", "chosen", "compiled_kernels", "current", "fastest", "tier"]
 
 TIERS = ("auto", "numba", "numpy")
 
@@ -31,6 +31,11 @@ def tier(name: str) -> Iterator[None]:
         yield
     finally:
         _chosen.reset(token)
+
+
+def chosen() -> str:
+    """The tier that the caller asks for: "auto", "numba" or "numpy"."""
+    return _chosen.get()
 
 
 def current() -> str:

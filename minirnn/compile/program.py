@@ -1,0 +1,101 @@
+"""A compiled cell: the functions of a generated module, and what a sequence must know to call them."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minirnn.compile.ir import BATCH, Node
+from minirnn.compile.place import Placed
+from minirnn.compile.trace import Leaf, Traced
+
+__all__ = ["Layout", "Program", "layout_of", "layout_text", "read_layout"]
+
+
+class Layout(NamedTuple):
+    """Shapes and dtypes of what the generated functions take. Of arrays with a batch, the shape without it.
+
+    floats: which states, inputs and parameters have a gradient; widths: numbers a row that a block holds beside what
+    it is given, forward and backward.
+    """
+
+    row_wise: bool
+    states: tuple[Leaf, ...]
+    inputs: tuple[Leaf, ...]
+    outputs: tuple[Leaf, ...]
+    stored: tuple[Leaf, ...]
+    sums: tuple[Leaf, ...]
+    parameters: tuple[Leaf, ...]
+    widths: tuple[int, int]
+    work: float  # multiplications and additions a row and step
+
+
+def _tail(leaf: Leaf) -> Leaf:
+    return leaf._replace(shape=tuple(leaf.shape[1:]), dtype=leaf.dtype)
+
+
+def _leaf(name: str, node: Node, rows: bool) -> Leaf:
+    return Leaf(name, tuple(node.shape[1:]) if rows else node.shape, node.dtype)
+
+
+def layout_of(traced: Traced, placed: Placed) -> Layout:
+    """The layout of a placed graph's code."""
+    signature, programs = traced.signature, (placed.forward, placed.backward)
+    widths = [sum(_width(node) for node in (*p.before, *p.after)) for p in programs]
+    nodes = [*(n for p in programs for part in p for n in part)]
+    products = [n for n in dict.fromkeys(nodes) if n.op == "matmul"]
+    return Layout(
+        placed.row_wise,
+        tuple(map(_tail, signature.states)),
+        tuple(map(_tail, signature.inputs)),
+        tuple(map(_tail, traced.outputs)),
+        tuple([_leaf(str(k), node, True) for k, node in enumerate(placed.stored)]),
+        tuple([_leaf(str(k), node, False) for k, node in enumerate(placed.backward.sums)]),
+        signature.parameters,
+        (max(1, widths[0]), max(1, widths[1])),
+        float(sum(_work(node) for node in products)),
+    )
+
+
+def _width(node: Node) -> int:
+    return math.prod(node.shape) // BATCH if node.shape and node.shape[0] % BATCH == 0 else 0
+
+
+def _work(node: Node) -> float:
+    (a, _), (turned, _) = node.operands, node.attrs
+    inner = a.shape[0] if turned else a.shape[1]
+    return 2.0 * math.prod(node.shape) * inner / BATCH
+
+
+class Program(NamedTuple):
+    """What a module generated for a cell offers; see emit_numpy for the functions."""
+
+    layout: Layout
+    once_forward: Callable[[Sequence[Any]], Any]
+    once_backward: Callable[[Sequence[Any]], Any]
+    forward: Callable[..., None]
+    backward: Callable[..., None]
+    finish: Callable[..., list[Any]]
+    shares_rows: bool  # whether threads may run rows of the batch each for itself
+
+
+# ---------------------------------------------------------------- a layout as text, in a generated module
+def layout_text(layout: Layout) -> str:
+    """A literal that read_layout reads."""
+    return repr(tuple([_plain(field) for field in layout]))
+
+
+def _plain(field: Any) -> Any:
+    if isinstance(field, tuple) and all(isinstance(leaf, Leaf) for leaf in field):
+        return [(leaf.name, leaf.shape, leaf.dtype.str) for leaf in field]
+    return field
+
+
+def read_layout(literal: Any) -> Layout:
+    fields: list[Any] = [_leaves(field) if isinstance(field, list) else field for field in literal]
+    return Layout(*fields)
+
+
+def _leaves(field: list[Any]) -> tuple[Leaf, ...]:
+    return tuple([Leaf(name, tuple(shape), np.dtype(dtype)) for name, shape, dtype in field])

@@ -1,0 +1,310 @@
+"""A whole sequence through a compiled cell: shares of the batch, blocks of steps, checkpoints.
+
+As for the fused kernels (minirnn/kernels/sequence.py), for any cell: a share is some rows of the batch, one a thread,
+where rows of the batch never meet; a block is as many steps as fit into the cache; with `every`, only every k-th state
+is kept and the steps behind it are run again when the backward pass comes to them. Time runs forward here: a reversed
+sequence comes as flipped views.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minirnn import threads
+from minirnn.compile.program import Program
+from minirnn.compile.trace import Leaf
+from minirnn.kernels.workspace import Workspace
+from minirnn.module import Array
+from minirnn.reference import pieces
+
+__all__ = ["Kept", "Problem", "backward", "forward"]
+
+Rows = tuple[int, int]
+Arrays = Sequence[Any]
+
+BLOCK_NUMBERS = 1 << 19  # numbers that a block holds: what stays in the cache
+SHARE = 3e6  # multiplications and additions that are worth a thread of their own
+
+
+class Problem(NamedTuple):
+    """One call. xs: (T, B, ...) each, in the order of the steps; outside: (T, B), True where a sequence is over."""
+
+    program: Program
+    parameters: Arrays
+    xs: Arrays
+    outside: Array | None
+    every: int | None
+
+    @property
+    def steps(self) -> int:
+        return int(self.xs[0].shape[0])
+
+    @property
+    def batch(self) -> int:
+        return int(self.xs[0].shape[1])
+
+    def pieces(self) -> list[Rows]:
+        return list(pieces(self.steps, self.every or self.steps))
+
+    def shares(self) -> list[Rows]:
+        if not self.program.shares_rows:
+            return [(0, self.batch)]
+        work = self.program.layout.work * self.steps * self.batch / 2
+        count = max(1, min(threads.get_num_threads(), self.batch, int(work / SHARE)))
+        return [(self.batch * k // count, self.batch * (k + 1) // count) for k in range(count)]
+
+    def block_steps(self, rows: int, backward: bool) -> int:
+        return max(1, BLOCK_NUMBERS // (rows * self.program.layout.widths[backward]))
+
+
+class Kept(NamedTuple):
+    """One share's cache: all states and stored values, or the states at the start of every piece."""
+
+    rows: Rows
+    memory: Workspace | None
+    states: list[Array]
+    stored: list[Array]
+    starts: list[Array]
+
+
+# ---------------------------------------------------------------- forward
+def forward(problem: Problem, state: Arrays, outputs: Arrays, final: Arrays, keep: bool) -> list[Kept]:
+    """Write the outputs (T, B, ...), in the order of the steps, and the last state; an empty cache unless `keep`."""
+    once = problem.program.once_forward(problem.parameters)
+
+    def run(rows: Rows) -> Kept:
+        work, memory = Workspace("compiled work"), None
+        states: list[Array] = []
+        stored: list[Array] = []
+        starts: list[Array] = []
+        spans, count = problem.pieces(), rows[1] - rows[0]
+        if keep and problem.every is None:
+            memory = Workspace("compiled tape")
+            states, stored = _tape(problem, memory, problem.steps, count)
+        elif keep:
+            starts = [np.empty((len(spans), count, *a.shape[1:]), a.dtype) for a in state]
+        entering: Arrays = [array[rows[0] : rows[1]] for array in state]
+        for k, span in enumerate(spans):
+            for kept, array in zip(starts, entering, strict=False):
+                kept[k] = array
+            entering = _run_piece(problem, once, rows, span, entering, states, stored, outputs, work)
+        for array, last in zip(final, entering, strict=True):
+            array[rows[0] : rows[1]] = last
+        return Kept(rows, memory, states, stored, starts)
+
+    kept = threads.each(run, problem.shares())
+    return kept if keep else []
+
+
+def _tape(problem: Problem, memory: Workspace, steps: int, count: int) -> tuple[list[Array], list[Array]]:
+    """Memory for the states, one step more than there are, and for what is stored, as rows."""
+    layout = problem.program.layout
+
+    def arrays(leaves: Sequence[Leaf], steps: int, what: str) -> list[Array]:
+        return [memory.array(f"{what} {k}", (steps * count, *l.shape), l.dtype) for k, l in enumerate(leaves)]
+
+    return arrays(layout.states, steps + 1, "state"), arrays(layout.stored, steps, "stored")
+
+
+def _run_piece(
+    problem: Problem,
+    once: Any,
+    rows: Rows,
+    span: Rows,
+    entering: Arrays,
+    states: list[Array],
+    stored: list[Array],
+    outputs: Arrays | None,
+    work: Workspace,
+) -> list[Array]:
+    """Run the steps of a piece of a share; the state behind them, in borrowed memory."""
+    count, keep, (start, stop) = rows[1] - rows[0], bool(states), span
+    length = problem.block_steps(count, False)
+    scratch = ([], []) if keep else _tape(problem, work, min(length, stop - start), count)
+    leaves = problem.program.layout.outputs
+    for first, last in pieces(stop - start, length):
+        n, now = last - first, slice(start + first, start + last)
+        s, k = (states, stored) if keep else scratch
+        if keep:
+            s = [array[first * count : (last + 1) * count] for array in s]
+            k = [array[first * count : last * count] for array in k]
+        else:
+            s, k = [array[: (n + 1) * count] for array in s], [array[: n * count] for array in k]
+        if not keep or first == 0:
+            for array, came in zip(s, entering, strict=True):
+                array[:count] = came
+        outside = _outside(problem, now, rows)
+        x = [_rows_in(a, now, rows, outside, work, f"x {i}") for i, a in enumerate(problem.xs)]
+        y = [_rows_out(outputs, i, now, rows, leaf, work) for i, leaf in enumerate(leaves)]
+        with threads.single_threaded_blas if _small(problem, count) else _NOTHING:
+            problem.program.forward(n, count, problem.parameters, once, x, s, k, y, keep, outside, work.array)
+        if outputs is not None:
+            _deliver(y, outputs, now, rows, outside)
+        entering = [array[n * count : (n + 1) * count] for array in s]
+    return list(entering)
+
+
+class _Nothing:
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+_NOTHING = _Nothing()
+
+
+def _small(problem: Problem, count: int) -> bool:
+    """Whether a step's products are too small for several threads of BLAS, which would meet at every step."""
+    return problem.program.layout.work * count / 3 < threads.SHARE
+
+
+# ---------------------------------------------------------------- backward
+def backward(
+    problem: Problem, cache: list[Kept], d_outputs: Arrays, d_final: Arrays, d_xs: Arrays, want_parameters: bool
+) -> tuple[list[Array], list[Any]]:
+    """The cotangents of the first state and of the parameters; those of the inputs are written into d_xs.
+
+    d_outputs, d_final and d_xs are for the float arrays among outputs, states and inputs; None among the first two
+    stands for zeros, among d_xs for what is not asked for.
+    """
+    program, layout = problem.program, problem.program.layout
+    once = program.once_backward(problem.parameters)
+    again = program.once_forward(problem.parameters) if problem.every is not None else None
+    floats = [leaf for leaf in layout.states if leaf.dtype.kind == "f"]
+    d_first = [np.empty((problem.batch, *leaf.shape), leaf.dtype) for leaf in floats]
+    wants = (any(d is not None for d in d_xs), want_parameters)
+
+    def run(kept: Kept) -> list[Array]:
+        lo, hi = kept.rows
+        count, work, memory = hi - lo, Workspace("compiled work"), Workspace("compiled again")
+        empty = np.empty if layout.row_wise else np.zeros
+        sums = [empty(leaf.shape, leaf.dtype) for leaf in layout.sums] if want_parameters or not layout.row_wise else []
+        d = [work.array(f"d {k}", (count, *leaf.shape), leaf.dtype) for k, leaf in enumerate(floats)]
+        for array, came in zip(d, d_final, strict=True):
+            array[...] = 0 if came is None else came[lo:hi]
+        starts = True
+        for k, (start, stop) in reversed(list(enumerate(problem.pieces()))):
+            states, stored = kept.states, kept.stored
+            if again is not None:
+                states, stored = _tape(problem, memory, stop - start, count)
+                entering = [array[k] for array in kept.starts]
+                _run_piece(problem, again, kept.rows, (start, stop), entering, states, stored, None, work)
+            for first, last in reversed(list(pieces(stop - start, problem.block_steps(count, True)))):
+                now, n = slice(start + first, start + last), last - first
+                outside = _outside(problem, now, kept.rows)
+                x = [_rows_in(a, now, kept.rows, outside, work, f"x {i}") for i, a in enumerate(problem.xs)]
+                y = _d_outputs(problem, d_outputs, now, kept.rows, outside, work)
+                dx = _d_inputs(problem, d_xs, now, kept.rows, work) if wants[0] else _no_d_inputs(problem)
+                s = [array[first * count : (last + 1) * count] for array in states]
+                held = [array[first * count : last * count] for array in stored]
+                with threads.single_threaded_blas if _small(problem, count) else _NOTHING:
+                    program.backward(
+                        n,
+                        count,
+                        problem.parameters,
+                        once,
+                        x,
+                        s,
+                        held,
+                        y,
+                        d,
+                        dx,
+                        sums,
+                        starts,
+                        wants,
+                        outside,
+                        work.array,
+                    )
+                starts = False
+                if wants[0]:
+                    floats_of_x = [a for a, leaf in zip(dx, layout.inputs, strict=True) if leaf.dtype.kind == "f"]
+                    _deliver(floats_of_x, d_xs, now, kept.rows, outside)
+        for array, last_d in zip(d_first, d, strict=True):
+            array[lo:hi] = last_d
+        return sums
+
+    total, *others = threads.each(run, cache)
+    for other in others:
+        for array, more in zip(total, other, strict=True):
+            array += more
+    gradients = program.finish(problem.parameters, once, total) if want_parameters else []
+    return d_first, gradients
+
+
+def _d_outputs(
+    problem: Problem, d_outputs: Arrays, now: slice, rows: Rows, outside: Array | None, work: Workspace
+) -> list[Array]:
+    leaves = [leaf for leaf in problem.program.layout.outputs if leaf.dtype.kind == "f"]
+    found, count = [], (now.stop - now.start) * (rows[1] - rows[0])
+    for k, (leaf, given) in enumerate(zip(leaves, d_outputs, strict=True)):
+        if given is None:
+            array = work.array(f"d_output {k}", (count, *leaf.shape), leaf.dtype)
+            array[...] = 0
+        else:
+            array = _rows_in(given, now, rows, outside, work, f"d_output {k}")
+        found.append(array)
+    return found
+
+
+def _d_inputs(problem: Problem, d_xs: Arrays, now: slice, rows: Rows, work: Workspace) -> list[Any]:
+    """Where the generated code writes the inputs' cotangents: None for inputs that are no floats."""
+    given = iter(range(len(d_xs)))
+    leaves = problem.program.layout.inputs
+    return [
+        _rows_out(d_xs, next(given), now, rows, leaf, work, "dx") if leaf.dtype.kind == "f" else None for leaf in leaves
+    ]
+
+
+def _no_d_inputs(problem: Problem) -> list[Any]:
+    return [None] * len(problem.program.layout.inputs)
+
+
+# ---------------------------------------------------------------- blocks
+def _outside(problem: Problem, now: slice, rows: Rows) -> Array | None:
+    """Where sequences are over within a block, (n*b, 1); None where none is."""
+    if problem.outside is None:
+        return None
+    outside = problem.outside[now, rows[0] : rows[1]]
+    return np.ascontiguousarray(outside).reshape(-1, 1) if outside.any() else None
+
+
+def _beside(mask: Array, array: Array) -> Array:
+    return mask.reshape(len(mask), *(1,) * (array.ndim - 1))
+
+
+def _rows_in(array: Array, now: slice, rows: Rows, outside: Array | None, work: Workspace, name: str) -> Array:
+    """A block of (T, B, ...) as contiguous (n*b, ...), zero where a sequence is over; a view where that is one."""
+    block = array[now, rows[0] : rows[1]]
+    shape = (block.shape[0] * block.shape[1], *block.shape[2:])
+    if outside is None and block.flags.c_contiguous:
+        return block.reshape(shape)
+    copy = work.array(name, block.shape, array.dtype)
+    np.copyto(copy, block)
+    flat = copy.reshape(shape)
+    if outside is not None:
+        np.copyto(flat, flat.dtype.type(0), where=_beside(outside, flat))
+    return flat
+
+
+def _rows_out(
+    arrays: Arrays | None, k: int, now: slice, rows: Rows, leaf: Leaf, work: Workspace, what: str = "y"
+) -> Array:
+    """Rows to write a block into: a view of the k-th array where it is contiguous there, and otherwise borrowed."""
+    if arrays is not None and arrays[k] is not None:
+        block = arrays[k][now, rows[0] : rows[1]]
+        if block.flags.c_contiguous:
+            return block.reshape(block.shape[0] * block.shape[1], *block.shape[2:])
+    return work.array(f"{what} {k}", ((now.stop - now.start) * (rows[1] - rows[0]), *leaf.shape), leaf.dtype)
+
+
+def _deliver(y: Arrays, arrays: Arrays, now: slice, rows: Rows, outside: Array | None) -> None:
+    """What was written into borrowed rows, to its place; zeros where a sequence is over."""
+    for flat, array in zip(y, arrays, strict=True):
+        if array is None:
+            continue
+        if outside is not None:
+            np.copyto(flat, flat.dtype.type(0), where=_beside(outside, flat))
+        block = array[now, rows[0] : rows[1]]
+        if not block.flags.c_contiguous:
+            block[...] = flat.reshape(block.shape)

@@ -1,0 +1,71 @@
+"""Generated modules on disk: found by a second process, whole, and not needed."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import minirnn
+from minirnn.compile import files
+
+PROGRAM = """
+import sys, numpy as np, minirnn
+from minirnn.kernels.tier import tier
+from minirnn.compile import build
+traced = []
+original = build.trace
+build.trace = lambda *a: traced.append(1) or original(*a)
+cell = minirnn.cells.small("mgu", rng=np.random.default_rng(0))
+with tier(sys.argv[1]):
+    xs = np.ones((4, 2, 2))
+    run = lambda xs: minirnn.scan(cell, cell.initial_state(2), xs, engine="compiled")[1]
+    out, pull = minirnn.vjp(run, xs)
+print(len(traced), out.sum(), pull(np.ones(out.shape))[0].sum())
+"""
+
+
+@pytest.mark.parametrize(("kernels", "traces"), [("numpy", "1"), ("numba", "2")])
+def test_a_second_process_finds_it_and_traces_nothing(tmp_path, kernels, traces):
+    if kernels == "numba":
+        pytest.importorskip("numba")
+    environment = {**os.environ, "MINIRNN_CACHE": str(tmp_path)}
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM, kernels], env=environment, capture_output=True, text=True, check=True
+        )
+        for _ in range(2)
+    ]
+    first, second = (run.stdout.split() for run in runs)
+    assert (first[0], second[0]) == (traces, "0")
+    assert first[1:] == second[1:]
+    assert {path.suffix for path in tmp_path.iterdir() if path.is_file()} == {".py"}
+
+
+def test_a_folder_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MINIRNN_CACHE", str(tmp_path / "file"))
+    module = files.write("anything", "VALUE = 3\n")
+    assert module.VALUE == 3
+
+
+def test_a_damaged_file_is_made_again(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("MINIRNN_CACHE", str(tmp_path))
+    (tmp_path / "broken.py").write_text("def (")
+    assert files.kept("broken") is None
+    assert "is made again" in caplog.text
+    assert files.kept("missing") is None
+
+
+def test_the_folder_is_the_users_own(monkeypatch):
+    monkeypatch.delenv("MINIRNN_CACHE")
+    assert "minirnn" in str(files.folder())
+
+
+@pytest.mark.parametrize("emitter", ["numpy", "numba"])
+def test_a_name_says_the_cell_and_the_emitter(emitter):
+    name = files.name_of("MGU", ("key", np.float32), emitter)
+    assert name.startswith(f"MGU_{emitter}_")
+    assert name != files.name_of("MGU", ("key", np.float64), emitter)
+    assert minirnn.__version__ in files._machine()
