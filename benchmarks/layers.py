@@ -12,8 +12,8 @@ from rich.table import Table
 import minirnn
 from benchmarks.memory import peak_memory
 from benchmarks.ours import kernel_call, layer_call
-from benchmarks.peers import Call, Problem, autograd_loop, jax_scan, torch_layer
-from benchmarks.timing import interleaved
+from benchmarks.peers import Problem, autograd_loop, jax_scan, torch_layer
+from benchmarks.timing import Contender, apart, interleaved
 
 __all__ = ["SIZES", "measure", "plot", "table"]
 
@@ -24,19 +24,20 @@ OURS = ["minirnn", "minirnn, kernel alone", "minirnn, NumPy tier", "minirnn, pyt
 PEERS = ["torch", "jax", "autograd"]
 
 
-def contenders(problem: Problem) -> dict[str, Call]:
+def contenders(problem: Problem) -> dict[str, Contender]:
     """Everybody who can run it in reasonable time, by name."""
     batch, steps, _, hidden = problem.size
-    calls: dict[str, Call | None] = {
-        "minirnn": layer_call(problem),
-        "minirnn, kernel alone": kernel_call(problem),
-        "minirnn, NumPy tier": layer_call(problem, kernels="numpy"),
-        "torch": torch_layer(problem, THREADS),
-        "jax": jax_scan(problem),
+    found = {
+        "minirnn": Contender("minirnn", layer_call, (problem, THREADS)),
+        "minirnn, kernel alone": Contender("minirnn", kernel_call, (problem, THREADS)),
+        "minirnn, NumPy tier": Contender("NumPy tier", layer_call, (problem, THREADS, "auto", "numpy")),
+        "torch": Contender("torch", torch_layer, (problem, THREADS)),
+        "jax": Contender("jax", jax_scan, (problem,)),
     }
     if batch * steps * hidden <= SLOW_LOOPS_UP_TO:
-        calls |= {"minirnn, python engine": layer_call(problem, engine="python"), "autograd": autograd_loop(problem)}
-    return {name: call for name, call in calls.items() if call is not None}
+        found["minirnn, python engine"] = Contender("python engine", layer_call, (problem, THREADS, "python"))
+        found["autograd"] = Contender("autograd", autograd_loop, (problem,))
+    return found
 
 
 def peak_flops(dtype: str) -> float:
@@ -60,7 +61,7 @@ def measure(quick: bool = False) -> list[dict[str, Any]]:
     peaks = {dtype: peak_flops(dtype) for dtype in {problem.dtype for problem in chosen}}
     rows = []
     for problem in chosen:
-        timings = interleaved(contenders(problem), seconds=1.0 if quick else 3.0, rounds=5 if quick else 7)
+        timings = apart(contenders(problem), seconds=1.0 if quick else 3.0, rounds=5 if quick else 7)
         floor = problem.flops() / peaks[problem.dtype]
         memory = peak_memory(problem) if problem.mode == "train" and problem.dtype == "float32" else None
         rows.append(

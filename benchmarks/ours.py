@@ -15,8 +15,9 @@ from minirnn.kernels.tier import tier
 __all__ = ["kernel_call", "layer_call"]
 
 
-def layer_call(problem: Problem, engine: str = "auto", kernels: str = "auto") -> Call:
+def layer_call(problem: Problem, threads: int, engine: str = "auto", kernels: str = "auto") -> Call:
     """A pass through the public API: the layer, or minirnn.value_and_grad by the layer's weights and the input."""
+    minirnn.set_num_threads(threads)
     _, _, inputs, hidden = problem.size
     layer = getattr(minirnn, problem.kind)(inputs, hidden, dtype=problem.dtype, engine=engine)
     xs = problem.xs()
@@ -29,8 +30,9 @@ def layer_call(problem: Problem, engine: str = "auto", kernels: str = "auto") ->
     return call
 
 
-def kernel_call(problem: Problem) -> Call:
+def kernel_call(problem: Problem, threads: int) -> Call:
     """The same work of the kernel alone: no layer, no checks, no trace."""
+    minirnn.set_num_threads(threads)
     batch, _, inputs, hidden = problem.size
     cell = getattr(minirnn, f"{problem.kind}Cell")(inputs, hidden, dtype=problem.dtype)
     kernel: Any = find(cell.fused)

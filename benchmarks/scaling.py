@@ -7,12 +7,11 @@ from typing import Any
 
 from rich.table import Table
 
-import minirnn
 from benchmarks.layers import THREADS
 from benchmarks.memory import peak_memory
 from benchmarks.ours import layer_call
 from benchmarks.peers import Problem, torch_layer
-from benchmarks.timing import interleaved
+from benchmarks.timing import Contender, apart
 
 __all__ = ["measure", "plot", "table"]
 
@@ -23,15 +22,16 @@ QUICK = {"T": [10, 100], "H": [32, 128], "B": [1, 16]}
 
 def measure(quick: bool = False) -> list[dict[str, Any]]:
     """A row for each value along each axis: seconds of minirnn and torch, and minirnn's peak memory in MiB."""
-    minirnn.set_num_threads(THREADS)
     rows = []
     for axis, values in (QUICK if quick else AXES).items():
         for value in values:
             size = {**BASE, axis: value}
             problem = Problem("LSTM", "train", (size["B"], size["T"], size["I"], size["H"]), "float32")
-            calls = {"minirnn": layer_call(problem), "torch": torch_layer(problem, THREADS)}
-            there = {name: call for name, call in calls.items() if call is not None}
-            timings = interleaved(there, seconds=1.0 if quick else 4.0, rounds=3 if quick else 5)
+            contenders = {
+                "minirnn": Contender("minirnn", layer_call, (problem, THREADS)),
+                "torch": Contender("torch", torch_layer, (problem, THREADS)),
+            }
+            timings = apart(contenders, seconds=1.0 if quick else 4.0, rounds=3 if quick else 5)
             seconds = {name: timing.median for name, timing in timings.items()}
             rows.append({"axis": axis, "value": value, "seconds": seconds, "peak_mib": peak_memory(problem)})
     return rows

@@ -12,7 +12,7 @@ from rich.table import Table
 import minirnn
 from benchmarks.layers import THREADS
 from benchmarks.peers import Call
-from benchmarks.timing import interleaved
+from benchmarks.timing import Contender, apart
 from minirnn.losses import cross_entropy
 from minirnn.optim import Adam, clip_by_global_norm
 
@@ -30,6 +30,7 @@ def _tokens(size: tuple[int, int, int, int]) -> tuple[Any, Any]:
 
 def ours(size: tuple[int, int, int, int]) -> Call:
     """One step with minirnn, the state carried."""
+    minirnn.set_num_threads(THREADS)
     _, _, embedding, hidden = size
     inputs, targets = _tokens(size)
     rng = np.random.default_rng(0)
@@ -133,12 +134,11 @@ def with_jax(size: tuple[int, int, int, int]) -> Call | None:
 
 def measure(quick: bool = False) -> list[dict[str, Any]]:
     """A row a size: seconds of each contender."""
-    minirnn.set_num_threads(THREADS)
     rows = []
     for size in SIZES:
-        calls = {"minirnn": ours(size), "torch": with_torch(size), "jax": with_jax(size)}
-        there = {name: call for name, call in calls.items() if call is not None}
-        timings = interleaved(there, seconds=2.0 if quick else 8.0, rounds=5 if quick else 15)
+        makers = {"minirnn": ours, "torch": with_torch, "jax": with_jax}
+        contenders = {name: Contender(name, make, (size,)) for name, make in makers.items()}
+        timings = apart(contenders, seconds=2.0 if quick else 8.0, rounds=5 if quick else 15)
         rows.append({"size": size, "seconds": {name: timing._asdict() for name, timing in timings.items()}})
     return rows
 

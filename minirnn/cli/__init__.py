@@ -5,10 +5,14 @@ import typer
 from minirnn.cli.cells import cells
 from minirnn.cli.check import check
 from minirnn.cli.evaluate import evaluate
+from minirnn.cli.export import export
+from minirnn.cli.inspect import inspect
 from minirnn.cli.runs import runs
 from minirnn.cli.sample import sample
 from minirnn.cli.show import show
+from minirnn.cli.sweep import sweep
 from minirnn.cli.train import train
+from minirnn.cli.vanish import vanish
 
 __all__ = ["app", "main"]
 
@@ -21,10 +25,14 @@ app = typer.Typer(
 app.command()(train)
 app.command()(sample)
 app.command("eval")(evaluate)
+app.command()(export)
 app.command()(runs)
 app.command()(show)
+app.command()(sweep)
 app.command()(check)
 app.command()(cells)
+app.command()(vanish)
+app.command()(inspect)
 
 
 @app.callback()

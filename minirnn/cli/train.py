@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from minirnn.cli.errors import one_line_errors, one_line_warnings, say
 from minirnn.cli.options import with_config_options
 
 if TYPE_CHECKING:
+    from minirnn.parallel import Communicator
     from minirnn.train import Experiment, Run, TrainConfig
 
 __all__ = ["train"]
@@ -35,36 +37,58 @@ def train(
 
     The last tenth of a text is held out; its bits per character are printed beside those of n-gram models, and a
     sample. Options on the command line go before those of --config, and these before those of --preset. Ctrl-C saves;
-    --resume goes on, to the same bits.
+    --resume goes on, to the same bits. Under `mpiexec -n N` (extra `mpi`) a batch's streams are divided over N ranks.
     """
+    from minirnn.parallel import guard, world
+
+    given = {name: value for name, value in options.items() if value is not None}
+    with one_line_errors(ImportError, RuntimeError):
+        comm = world()
+    with guard(comm), _one_voice(comm.rank):
+        _train(text, out, resume, preset, config, given, comm)
+
+
+def _train(
+    text: Path | None,
+    out: Path | None,
+    resume: Path | None,
+    preset: str | None,
+    config: Path | None,
+    given: dict[str, Any],
+    comm: "Communicator",
+) -> None:
+    from minirnn.parallel import DifferentRanksError, RankFailedError, first, together
     from minirnn.train import CheckpointError, DivergedError, ProgressBar, TrainingInterrupted, resumed_experiment
     from minirnn.train import train as run_training
     from minirnn.train.execute import experiment_of
     from minirnn.train.run import reserve_run
 
-    given = {name: value for name, value in options.items() if value is not None}
-    with one_line_errors(ValueError, OSError, ImportError), one_line_warnings():
+    with one_line_errors(ValueError, OSError, ImportError, RankFailedError), one_line_warnings():
         if resume is not None:
             named = {"TEXT": text, "--out": out, "--preset": preset, "--config": config}
             also = [name for name, value in named.items() if value is not None]
             also += [f"--{name.replace('_', '-')}" for name in given]
-            if also:
-                raise ValueError(f"--resume goes on with a run as it is; leave out {', '.join(also)}")
-            folder, experiment = resume, resumed_experiment(resume)
+            together(comm, lambda: _check_alone(also))
+            folder, experiment = resume, resumed_experiment(resume, comm)
         else:
-            made = _config(text, preset, config, given)
-            folder = reserve_run(out if out is not None else _next_run())
+            made = together(comm, lambda: _config(text, preset, config, given))
+            folder = first(comm, lambda: reserve_run(out if out is not None else _next_run()))
             try:
-                experiment = experiment_of(made)
+                experiment = experiment_of(made, comm)
             except BaseException:
                 with contextlib.suppress(OSError):  # something else is in it
                     folder.rmdir()
                 raise
     _describe(experiment)
+    if comm.size > 1:
+        typer.echo(f"on {comm.size} ranks, up to {-(-experiment.config.batch // comm.size)} streams each")
     try:
-        with one_line_errors(DivergedError, CheckpointError, OSError), one_line_warnings():
+        with (
+            one_line_errors(DivergedError, CheckpointError, OSError, RankFailedError, DifferentRanksError),
+            one_line_warnings(),
+        ):
             bar = ProgressBar(experiment.tokens_per_step)
-            run = run_training(experiment, folder, callbacks=[bar], resume=resume is not None)
+            run = run_training(experiment, folder, callbacks=[bar], resume=resume is not None, comm=comm)
     except TrainingInterrupted as interrupted:
         say(f"{interrupted}. Go on with: minirnn train --resume {folder}")
         raise typer.Exit(130) from None
@@ -72,6 +96,22 @@ def train(
         say(f"stopped. Go on from the newest checkpoint, if there is one, with: minirnn train --resume {folder}")
         raise typer.Exit(130) from None
     _report(run, folder)
+
+
+@contextlib.contextmanager
+def _one_voice(rank: int) -> Iterator[None]:
+    """Within the block, a rank other than 0 prints nothing."""
+    with contextlib.ExitStack() as stack:
+        if rank > 0:
+            nothing = stack.enter_context(open(os.devnull, "w"))
+            stack.enter_context(contextlib.redirect_stdout(nothing))
+            stack.enter_context(contextlib.redirect_stderr(nothing))
+        yield
+
+
+def _check_alone(also: list[str]) -> None:
+    if also:
+        raise ValueError(f"--resume goes on with a run as it is; leave out {', '.join(also)}")
 
 
 def _config(text: Path | None, preset_name: str | None, file: Path | None, given: dict[str, Any]) -> "TrainConfig":

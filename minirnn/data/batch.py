@@ -45,6 +45,23 @@ class Batch(NamedTuple):
         """Whether there is a target at each step, not one for the whole sequence."""
         return self.targets.ndim == (3 if self.loss == "mse" else 2)
 
+    @property
+    def batch_size(self) -> int:
+        """B, how many sequences."""
+        return len(self.lengths)
+
+    @property
+    def scored_targets(self) -> int:
+        """How many targets a mean loss is over; of values, each counts."""
+        if self.loss == "cross_entropy":
+            return int(np.count_nonzero(self.targets != IGNORED))
+        return int(self.lengths.sum()) * self.targets.shape[-1] if self.per_step else self.targets.size
+
+    def part(self, sequences: slice) -> Self:
+        """These sequences alone, with the padding that they have here."""
+        targets = self.targets[:, sequences] if self.per_step else self.targets[sequences]
+        return self._replace(inputs=self.inputs[:, sequences], targets=targets, lengths=self.lengths[sequences])
+
     def scored(self, outputs: Array) -> tuple[Array, Array]:
         """(predictions, targets) as the loss takes them, from a model's outputs (T, B, O). Differentiable.
 

@@ -28,9 +28,13 @@ class Resumable(Iterator[Item]):
     def item(self, n: int) -> Item:
         """Item n, from 0, whatever the position is."""
 
-    def __next__(self) -> Item:
+    def check_end(self) -> None:
+        """StopIteration where all items have been given."""
         if self.end is not None and self.position >= self.end:
             raise StopIteration
+
+    def __next__(self) -> Item:
+        self.check_end()
         item = self.item(self.position)
         self.position += 1
         return item

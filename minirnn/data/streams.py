@@ -1,7 +1,7 @@
 """One long sequence of tokens as B parallel streams, cut into chunks for truncated back-propagation through time."""
 
 import zlib
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -19,6 +19,20 @@ class Chunk(NamedTuple):
     inputs: Array
     targets: Array
     starts: bool
+
+    @property
+    def batch_size(self) -> int:
+        """B, how many streams."""
+        return self.inputs.shape[1]
+
+    @property
+    def scored_targets(self) -> int:
+        """How many targets a mean loss is over."""
+        return self.targets.size
+
+    def part(self, streams: slice) -> Self:
+        """These streams alone."""
+        return self._replace(inputs=self.inputs[:, streams], targets=self.targets[:, streams])
 
 
 class Streams(Resumable[Chunk]):
@@ -50,10 +64,24 @@ class Streams(Resumable[Chunk]):
             },
         )
 
+    @property
+    def batch_size(self) -> int:
+        """How many streams there are."""
+        return len(self._inputs)
+
     def item(self, n: int) -> Chunk:
+        return self._chunk(n, slice(None))
+
+    def next_part(self, streams: slice) -> Chunk:
+        """The next chunk, of these streams alone; the others are not even copied."""
+        self.check_end()
+        self.position += 1
+        return self._chunk(self.position - 1, streams)
+
+    def _chunk(self, n: int, streams: slice) -> Chunk:
         k = n % self.chunks_per_epoch
         part = slice(k * self.seq_length, (k + 1) * self.seq_length)
-        return Chunk(_time_major(self._inputs[:, part]), _time_major(self._targets[:, part]), k == 0)
+        return Chunk(_time_major(self._inputs[streams, part]), _time_major(self._targets[streams, part]), k == 0)
 
 
 def streams(tokens: Array, batch: int, seq_length: int, *, epochs: int | None = None) -> Streams:

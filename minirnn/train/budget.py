@@ -29,20 +29,26 @@ class Budget:
         """Since the first step, without the time between the training's processes."""
         return self.before + (0.0 if self._start is None else time.perf_counter() - self._start)
 
-    def look(self, done: int, validate: Callable[[], object] | None = None, val_every: int | None = None) -> int | None:
+    def look(
+        self,
+        done: int,
+        validate: Callable[[], object] | None = None,
+        val_every: int | None = None,
+        agree: Callable[[Any], Any] = lambda value: value,
+    ) -> int | None:
         """The number of steps, given that so many are done. validate is timed when it is worked out, since it will take
-        its part of the minutes, every val_every steps or LOOKS times."""
+        its part of the minutes, every val_every steps or LOOKS times. agree: makes one rank's clock count for all."""
         if self._start is None:
             self._start = self._timed_from = time.perf_counter()
         if self.steps is None and self.minutes is not None:
             if done - self._first == WARM_UP_STEPS:
                 self._timed_from = time.perf_counter()
-            per_step = self._seconds_per_step(60 * self.minutes, done)
+            per_step = agree(self._seconds_per_step(60 * self.minutes, done))
             if per_step is not None:
                 look = 0.0 if validate is None else _seconds(validate)
                 left = 60 * self.minutes - self.seconds() - (0.0 if val_every else LOOKS * look)
                 per_step += look / val_every if val_every else 0.0
-                self.steps = max(done + int(left / max(per_step, 1e-9)), done, 1)
+                self.steps = agree(max(done + int(left / max(per_step, 1e-9)), done, 1))
         return self.steps
 
     def _seconds_per_step(self, seconds: float, done: int) -> float | None:

@@ -19,10 +19,10 @@ from minirnn.optim import (
     step_decay,
     warmed_up,
 )
+from minirnn.train.recurrent_layers import CELLS, cell_name
 
 __all__ = ["CELLS", "SCHEDULES", "Option", "TrainConfig", "options", "type_of"]
 
-CELLS = ("lstm", "gru", "rnn")
 SCHEDULES = ("constant", "linear", "cosine", "step", "exponential", "one-cycle", "plateau")
 AVERAGES = ("none", "ema", "ntasgd")
 
@@ -70,14 +70,14 @@ class TrainConfig:
         None, "a positive integer", "Most tokens there may be; the rarest become unknown. (default: all)", optional=True
     )
     # the model
-    cell: str = _option("lstm", "a text", "{choices}.", choices=CELLS)
+    cell: str = _option("lstm", "a text", f"{', '.join(CELLS)}, or a name that `minirnn cells` lists.")
     hidden: int = _option(128, "a positive integer", "Units a layer.")
     layers: int = _option(1, "a positive integer", "Recurrent layers.")
     embedding: int | None = _option(
         None, "a positive integer", "Size of a token's vector. (default: 64; with --tie-weights: hidden)", optional=True
     )
     tie_weights: bool = _option(False, "true or false", "One matrix for reading and for predicting a token.")
-    dropout: float = _option(0.0, "a number in [0, 1)", "Share of activations dropped around and between the layers.")
+    dropout: float = _option(0.0, "a number in [0, 1)", "Share of activations dropped between and behind the layers.")
     # the steps
     batch: int = _option(32, "a positive integer", "Parallel streams of the text, or sequences of the task.")
     seq_length: int = _option(64, "a positive integer", "Steps before the gradient is cut.")
@@ -117,6 +117,7 @@ class TrainConfig:
             _check(option, getattr(self, option.name))
         if (self.steps is None) == (self.minutes is None):
             raise ValueError(f"steps={self.steps}, minutes={self.minutes} came; exactly one of them was expected")
+        object.__setattr__(self, "cell", cell_name(self.cell))
         check_engine_name(self.engine)
         if self.text is not None and self.task is not None:
             raise ValueError(f"text={self.text!r} and task={self.task!r} came; give one of them")

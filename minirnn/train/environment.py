@@ -22,9 +22,11 @@ __all__ = ["changes", "environment", "same_kernels"]
 LIBRARIES = ("minirnn", "numpy", "autograd", "numba", "safetensors")
 
 
-def environment(model: Module) -> dict[str, Any]:
-    """The engine that each kind of cell resolves to, the kernels' tier, the number of threads, versions, processor."""
+def environment(model: Module, ranks: int = 1) -> dict[str, Any]:
+    """The engine that each kind of cell resolves to, the kernels' tier, the number of threads, versions, processor; and
+    of several ranks how many they are."""
     return {
+        **({"ranks": ranks} if ranks > 1 else {}),
         "engine": _engines(model),
         **_kernels(),
         "versions": {"python": platform.python_version(), **_versions()},
@@ -34,7 +36,7 @@ def environment(model: Module) -> dict[str, Any]:
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """What differs, in words: "threads was 2, is 1"; empty where nothing does."""
-    then, here = (dict(tree.named_leaves(dict(side))) for side in (before, now))
+    then, here = (dict(tree.named_leaves({"ranks": 1, **side})) for side in (before, now))
     return "; ".join(
         f"{name} was {then.get(name)}, is {here.get(name)}"
         for name in sorted(then.keys() | here.keys())
@@ -49,7 +51,8 @@ def same_kernels(before: Mapping[str, Any]) -> Iterator[None]:
     threads, blas_threads = (_positive(before.get(which)) for which in ("threads", "blas_threads"))
     runs = name in TIERS and (name != "numba" or bool(compiled_kernels()))
     with ExitStack() as stack:
-        stack.enter_context(tier(name if runs and name is not None else "auto"))
+        # "auto" is Numba's tier where there is one; by name it would also move small compiled cells to it
+        stack.enter_context(tier(name if runs and name not in (None, "numba") else "auto"))
         stack.enter_context(_blas_limit(None))  # puts back what set_num_threads changes
         if threads is not None and threads != now:
             stack.callback(set_num_threads, now)

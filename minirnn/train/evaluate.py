@@ -1,11 +1,12 @@
 """The score of a language model on a text, every token scored once with the text before it behind it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minirnn.losses import cross_entropy
 from minirnn.module import Array, Module
+from minirnn.parallel import SINGLE, Communicator, communicator, share_of
 
 __all__ = ["Score", "held_out_nats", "score"]
 
@@ -22,17 +23,21 @@ class Score(NamedTuple):
     tokens: int
 
 
-def held_out_nats(model: Module, tokens: Array, start: int, *, streams: int = 64, seq_length: int = 128) -> float:
+def held_out_nats(
+    model: Module, tokens: Array, start: int, *, streams: int = 64, seq_length: int = 128, comm: Any = None
+) -> float:
     """`score(...).nats`."""
-    return score(model, tokens, start, streams=streams, seq_length=seq_length).nats
+    return score(model, tokens, start, streams=streams, seq_length=seq_length, comm=comm).nats
 
 
-def score(model: Module, tokens: Array, start: int, *, streams: int = 64, seq_length: int = 128) -> Score:
+def score(
+    model: Module, tokens: Array, start: int, *, streams: int = 64, seq_length: int = 128, comm: Any = None
+) -> Score:
     """How well the model predicts tokens[start:], (N,) integers, each from all before it.
 
     model(inputs (T, B), state) -> (logits (T, B, V), state). The part is scored as `streams` parallel streams; each is
     led in by up to CONTEXT tokens before it, so that cutting it costs next to nothing. The first token of all, before
-    which there is none, is not scored.
+    which there is none, is not scored. comm: the ranks over which the streams are divided, as `fit` takes them.
 
     ValueError: nothing to score.
     """
@@ -40,17 +45,25 @@ def score(model: Module, tokens: Array, start: int, *, streams: int = 64, seq_le
     if count < 1:
         raise ValueError(f"score: {len(tokens)} tokens with start={start} leave nothing to score")
     early = min(CONTEXT + 1, len(tokens))  # what has less than CONTEXT before it is one stream from the beginning
-    total, right = _summed(model, tokens[:early], start, 1, seq_length) if start < early else (0.0, 0)
+    ranks = communicator(comm)
+    sums = np.zeros(2)
+    if start < early and ranks.rank == 0:
+        sums += _summed(model, tokens[:early], start, 1, seq_length, SINGLE)
     if early < len(tokens):
-        more, more_right = _summed(model, tokens, max(start, early), streams, seq_length)
-        total, right = total + more, right + more_right
-    return Score(total / count, right / count, count)
+        sums += _summed(model, tokens, max(start, early), streams, seq_length, ranks)
+    ranks.sum(sums)
+    return Score(float(sums[0]) / count, int(sums[1]) / count, count)
 
 
-def _summed(model: Module, tokens: Array, start: int, streams: int, seq_length: int) -> tuple[float, int]:
-    """The sum of -log p, and how many tokens were the likeliest."""
+def _summed(
+    model: Module, tokens: Array, start: int, streams: int, seq_length: int, ranks: Communicator
+) -> tuple[float, int]:
+    """The sum of -log p, and how many tokens were the likeliest; of the rank's share of the streams."""
     length = -(-(len(tokens) - start) // streams)
     first = np.arange(start, len(tokens), length)  # stream b scores the targets from first[b] to first[b + 1]
+    first = first[share_of(len(first), ranks.rank, ranks.size)]
+    if not len(first):
+        return 0.0, 0
     places = first + np.arange(-min(CONTEXT, start - 1), length)[:, None]
     scored = (places >= first) & (places < len(tokens))
     places = np.minimum(places, len(tokens) - 1)

@@ -4,6 +4,8 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from minirnn.data import Corpus, read_text, standard_library
 from minirnn.engines import engine, engine_names
 from minirnn.module import Module
 from minirnn.optim import Adam, AdamW
+from minirnn.parallel import communicator, compare, first, guard, rank_threads, together
 from minirnn.train.average import EMA, NTASGD, WeightAverage
 from minirnn.train.callbacks import Callback, EarlyStopping, Progress
 from minirnn.train.checkpoints import Checkpoints, Found
@@ -24,11 +27,13 @@ from minirnn.train.fit import fit
 from minirnn.train.language_model import text_experiment
 from minirnn.train.lock import FolderLock
 from minirnn.train.metrics import MetricsLog, read_metrics
-from minirnn.train.run import CHECKPOINTS, Run, begin_run, finish_run, read_description, weights
+from minirnn.train.run import CHECKPOINTS, Description, Run, begin_run, finish_run, read_description, weights
 from minirnn.train.sequence_task import task_experiment
 from minirnn.train.tensorboard import TensorBoard, has_tensorboard
 
 __all__ = ["corpus_of", "experiment_of", "resumed_experiment", "train"]
+
+ADVICE = "give every rank the same text and options"
 
 Listeners = Sequence[Callback | Callable[[Progress], Any]]
 
@@ -38,25 +43,44 @@ def corpus_of(config: TrainConfig) -> Corpus:
     return standard_library() if config.text is None else read_text(config.text)
 
 
-def experiment_of(config: TrainConfig) -> Experiment:
-    """What a config describes, ready to be trained. ValueError, OSError: what it learns from is not there."""
-    return task_experiment(config) if config.task is not None else text_experiment(corpus_of(config), config)
+def experiment_of(config: TrainConfig, comm: Any = None) -> Experiment:
+    """What a config describes, ready to be trained, by all ranks of comm, as `fit` takes it.
+
+    ValueError, OSError: what it learns from is not there. RankFailedError: it is not there on another rank.
+    DifferentRanksError: it is another text there, or the options are others.
+    """
+
+    def made() -> Experiment:
+        if config.task is not None:
+            return task_experiment(config, comm)
+        return text_experiment(corpus_of(config), config, comm=comm)
+
+    ranks = communicator(comm)
+    experiment = together(ranks, made)
+    compare(ranks, _same(experiment), ADVICE)
+    return experiment
 
 
-def resumed_experiment(folder: str | os.PathLike[str]) -> Experiment:
-    """The experiment of an unfinished run, on the same data, for `train(experiment, folder, resume=True)`.
+def resumed_experiment(folder: str | os.PathLike[str], comm: Any = None) -> Experiment:
+    """The experiment of an unfinished run, on the same data, for `train(experiment, folder, resume=True)`. On several
+    ranks the run is read on rank 0, and the text on each.
 
     FileNotFoundError: no run, or its text is gone. ValueError: a damaged or finished run, or a text that has changed.
     """
-    described = read_description(folder)
+    ranks = communicator(comm)
+    described = first(ranks, lambda: read_description(folder))
+    return together(ranks, lambda: _resumed(folder, described, comm))
+
+
+def _resumed(folder: str | os.PathLike[str], described: Description, comm: Any) -> Experiment:
     if described.finished:
         raise ValueError(f"{folder}: this run has finished; there is nothing to resume")
     config = described.config
     if config.task is not None:
-        return task_experiment(config)
+        return task_experiment(config, comm)
     corpus = corpus_of(config)
     yardsticks = described.data.get("yardsticks")
-    experiment = text_experiment(corpus, config, tokenizer=described.tokenizer, yardsticks=yardsticks)
+    experiment = text_experiment(corpus, config, tokenizer=described.tokenizer, yardsticks=yardsticks, comm=comm)
     if experiment.data["sha256"] != described.data.get("sha256"):
         raise ValueError(
             f"{corpus.source}: the text has changed since the run in {folder} began; put it back to resume"
@@ -70,26 +94,33 @@ def train(
     *,
     callbacks: Listeners = (),
     resume: bool = False,
+    comm: Any = None,
 ) -> Run:
     """Train the experiment's model: a Run with the best weights that a validation found, and their figures.
 
     folder: where the run is kept, all the time: run.json, checkpoints, metrics, and in the end model.safetensors and
     curves.png (extra `plot`); TensorBoard's files with the extra `tensorboard`. resume: go on with the run in there.
+    comm: as `fit` takes it; the experiment is one that was made with it. Rank 0 writes, and tells the callbacks.
 
     Raises what `fit` raises. FileExistsError: the folder already holds a run, and resume is False.
     """
-    config, model = experiment.config, experiment.model
+    config, model, ranks = experiment.config, experiment.model, communicator(comm)
+    compare(ranks, _same(experiment), ADVICE)
     listeners: list[Callback | Callable[[Progress], Any]] = []
     checkpoints = None
     with ExitStack() as stack:
-        before = read_description(folder).environment if folder is not None and resume else {}
+        stack.enter_context(guard(ranks))
+        before = {}
+        if folder is not None and resume:
+            before = first(ranks, partial(read_description, folder)).environment
         stack.enter_context(engine(_engine(config, before)))
+        if before.get("ranks", 1) != ranks.size:  # their threads were for other shares
+            before = {name: value for name, value in before.items() if "threads" not in name}
         stack.enter_context(same_kernels(before))
+        stack.enter_context(rank_threads(ranks))
         if folder is not None:
             folder = Path(folder)
-            if not resume:
-                begin_run(folder, experiment)
-            stack.enter_context(FolderLock(folder))
+            first(ranks, lambda: _begun(stack, folder, experiment, resume, ranks.size))
             checkpoints = Checkpoints(folder / CHECKPOINTS, every=config.save_every, keep=config.keep)
             listeners.append(MetricsLog(folder))
             if has_tensorboard():
@@ -116,12 +147,13 @@ def train(
             callbacks=listeners,
             checkpoints=checkpoints,
             resume=resume,
+            comm=ranks,
             extra={} if experiment.tokenizer is None else {"tokenizer": experiment.tokenizer.to_dict()},
             rng=np.random.default_rng([config.seed, 1]),
         )
         if average is not None:
             average.copy_to(model)
-        best = checkpoints.best_one() if checkpoints is not None else None
+        best = first(ranks, checkpoints.best_one) if checkpoints is not None else None
         step = _take_best(model, last, best)
         figures = {
             **{name: float(value) for name, value in experiment.figures(model).items()},
@@ -132,10 +164,28 @@ def train(
         }
         run = Run(model, experiment.tokenizer, config, figures, experiment.data)
         if folder is not None:
-            finish_run(run, folder)
-            if has_plot():
-                plot_curves(read_metrics(folder), Path(folder) / "curves.png", str(folder))
+            first(ranks, lambda: _finished(run, folder))
     return run
+
+
+def _same(experiment: Experiment) -> dict[str, Any]:
+    """What ranks have to have in common: the data, but not where it is kept, and the options."""
+    owner = "the task's" if experiment.tokenizer is None else "the text's"
+    apart = ("source", "first_line", "yardsticks")
+    data = {f"{owner} {name}": value for name, value in experiment.data.items() if name not in apart}
+    return data | {f"option {name}": v for name, v in asdict(experiment.config).items() if name != "text"}
+
+
+def _begun(stack: ExitStack, folder: Path, experiment: Experiment, resume: bool, ranks: int) -> None:
+    if not resume:
+        begin_run(folder, experiment, ranks)
+    stack.enter_context(FolderLock(folder))
+
+
+def _finished(run: Run, folder: str | os.PathLike[str]) -> None:
+    finish_run(run, folder)
+    if has_plot():
+        plot_curves(read_metrics(folder), Path(folder) / "curves.png", str(folder))
 
 
 def _take_best(model: Module, last: Progress, best: Found | None) -> int:

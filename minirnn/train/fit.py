@@ -1,14 +1,18 @@
 """fit: the training loop. Gradient, clip, update, with a recurrent state carried from chunk to chunk; and saved."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from minirnn.module import Module
 from minirnn.optim import Optimizer, Schedule
+from minirnn.parallel import communicator, compare, first, guard, rank_threads, together
+from minirnn.parallel.agreement import on_every_rank
 from minirnn.train.average import WeightAverage
 from minirnn.train.budget import Budget
 from minirnn.train.callbacks import Callback, Function, Progress
@@ -45,6 +49,7 @@ def fit(
     resume: bool = False,
     extra: Mapping[str, Any] | None = None,
     rng: np.random.Generator | None = None,
+    comm: Any = None,
 ) -> Progress:
     """Train the model in place, until the steps, the epochs, the minutes or the batches are over; the last progress.
 
@@ -66,6 +71,11 @@ def fit(
     on_nonfinite: what to do about a loss or gradient that is nan or infinite. "stop" raises DivergedError before the
     update, naming the first such value; "skip" passes over the update, starts from no state, and counts.
 
+    comm: MPI.COMM_WORLD, or any Communicator: each rank computes the gradient of its share of a batch's streams, and
+    all make the update of the whole batch, to rounding (minirnn.parallel). Every rank gives the same arguments; the
+    model starts as rank 0's. Callbacks are told, and checkpoints written and read, on rank 0 alone. validate is called
+    on all (`held_out_nats(..., comm=comm)` shares the work), and rank 0's result counts.
+
     callbacks: Callback objects, or functions of the progress. checkpoints: where to save, how often; resume: go on from
     the newest intact one, if there is one. `extra` (numbers, strings, arrays) is saved with it. N steps in one go, and
     in pieces interrupted anywhere, give the same bits, on the same engine, threads and libraries.
@@ -73,41 +83,52 @@ def fit(
     Ctrl-C ends the step, saves, and raises TrainingInterrupted; a second one raises KeyboardInterrupt at once.
     ValueError: options that contradict each other; no batches. CheckpointError: a checkpoint of something else.
     FolderInUseError: another training writes there. OSError: a checkpoint cannot be written; older ones are intact.
+    DifferentRanksError: ranks with other arguments, versions or parameters than rank 0. What one rank alone raises ends
+    all of them, with its message on standard error.
     """
-    _check_lengths(steps=steps, epochs=epochs, minutes=minutes)
-    _check_positive(int, steps=steps, epochs=epochs, accumulate=accumulate, val_every=val_every)
-    _check_positive(float, minutes=minutes, clip_norm=clip_norm, clip_value=clip_value)
-    if on_nonfinite not in ("stop", "skip"):
-        raise ValueError(f'fit: on_nonfinite={on_nonfinite!r} came, "stop" or "skip" was expected')
-    if resume and checkpoints is None:
-        raise ValueError("fit: resume=True came without checkpoints, from which to go on")
-    if steps is None and minutes is None:
-        epochs = epochs or 1
-        steps = _steps_of(batches, epochs, accumulate)
-    if schedule is not None and steps is None and minutes is None:
-        raise ValueError("fit: a schedule needs steps or minutes, or batches whose number is known (len)")
-    training = Training(
-        model,
-        loss,
-        batches,
-        optimizer,
-        Budget(steps, minutes),
-        epochs=epochs,
-        carry=carry,
-        accumulate=accumulate,
-        clip_norm=clip_norm,
-        clip_value=clip_value,
-        schedule=schedule,
-        validate=validate,
-        val_every=val_every,
-        average=average,
-        skip_nonfinite=on_nonfinite == "skip",
-        rng=rng,
-    )
-    listeners = [c if isinstance(c, Callback) else Function(c) for c in callbacks]
+    ranks = communicator(comm)
+
+    def made() -> Training:
+        _check_lengths(steps=steps, epochs=epochs, minutes=minutes)
+        _check_positive(int, steps=steps, epochs=epochs, accumulate=accumulate, val_every=val_every)
+        _check_positive(float, minutes=minutes, clip_norm=clip_norm, clip_value=clip_value)
+        if on_nonfinite not in ("stop", "skip"):
+            raise ValueError(f'fit: on_nonfinite={on_nonfinite!r} came, "stop" or "skip" was expected')
+        if resume and checkpoints is None:
+            raise ValueError("fit: resume=True came without checkpoints, from which to go on")
+        passes = (epochs or 1) if steps is None and minutes is None else epochs
+        count = steps if passes is None else _steps_of(batches, passes, accumulate)
+        if schedule is not None and count is None and minutes is None:
+            raise ValueError("fit: a schedule needs steps or minutes, or batches whose number is known (len)")
+        return Training(
+            model,
+            loss,
+            batches,
+            optimizer,
+            Budget(count, minutes),
+            epochs=passes,
+            carry=carry,
+            accumulate=accumulate,
+            clip_norm=clip_norm,
+            clip_value=clip_value,
+            schedule=schedule,
+            validate=validate,
+            val_every=val_every,
+            average=average,
+            skip_nonfinite=on_nonfinite == "skip",
+            rng=rng,
+            comm=ranks,
+        )
+
     with ExitStack() as stack:
+        stack.enter_context(guard(ranks))
+        stack.enter_context(rank_threads(ranks))
+        training = together(ranks, made)
+        compare(ranks, _given(training), "every rank has to be given the same, and to have the same installed")
+        training.replicas.broadcast(model)
+        listeners = [c if isinstance(c, Callback) else Function(c) for c in callbacks if ranks.rank == 0]
         if checkpoints is not None:
-            stack.enter_context(checkpoints.lock())
+            first(ranks, lambda: _locked(stack, checkpoints))
             if resume:
                 _take_up(training, listeners, checkpoints)
         watch = stack.enter_context(InterruptWatch())
@@ -115,9 +136,29 @@ def fit(
             listener.on_start(training)
         stack.push(_Ending(training, listeners))
         _run(training, listeners, checkpoints, extra or {}, watch)
-    if training.progress is None:
-        raise ValueError("fit: no batches came")
+        training.replicas.compare(model=model.state_dict(), optimizer=optimizer.state_dict())
+        if training.progress is None:
+            raise on_every_rank(ValueError("fit: no batches came"))
     return training.progress
+
+
+def _given(training: Training) -> dict[str, Any]:
+    """What has to be the same on every rank, in words and numbers."""
+    env, batches = training.environment, training.source.batches
+    return {
+        "versions": env["versions"],
+        "engine": env["engine"],
+        "tier": env["tier"],
+        "model": {name: f"{array.dtype} {array.shape}" for name, array in training.model.state_dict().items()},
+        "optimizer": {"rule": type(training.optimizer).__name__, "lr": training.optimizer.lr},
+        "fit": {
+            name: getattr(training, name)
+            for name in ("carry", "accumulate", "clip_norm", "clip_value", "val_every", "skip_nonfinite")
+        },
+        "length": {"epochs": training.source.epochs, **training.budget.state_dict()},
+        "batches": batches.state_dict() if hasattr(batches, "state_dict") else type(batches).__name__,
+        "rng": None if training.rng is None else dict(training.rng.bit_generator.state),
+    }
 
 
 def _run(
@@ -133,20 +174,22 @@ def _run(
         try:
             progress = training.step()
         except DivergedError as error:
-            raise DivergedError(f"{error}{_where_saved(checkpoints)}") from None
+            raise on_every_rank(DivergedError(f"{error}{_where_saved(checkpoints)}")) from None
         if progress is None:
             break
         for listener in listeners:
             listener.on_step(training, progress)
+        training.stopped, interrupted = training.replicas.stop(training.stopped, watch.came)
         if checkpoints is not None:
             kinds = ["best"] * (checkpoints.best and training.best != best)
             due = checkpoints.every is not None and progress.step % checkpoints.every == 0
-            if due or training.over or watch.came:
+            if due or training.over or interrupted:
                 kinds.append("step")
                 saved = progress.step
             _save(training, listeners, checkpoints, extra, kinds)
-        if watch.came and not training.over:
-            raise TrainingInterrupted(f"interrupted after step {progress.step}{_where_saved(checkpoints)}")
+        if interrupted and not training.over:
+            where = _where_saved(checkpoints)
+            raise on_every_rank(TrainingInterrupted(f"interrupted after step {progress.step}{where}"))
     if checkpoints is not None and training.progress is not None and saved != training.step_number:
         _save(training, listeners, checkpoints, extra, ["step"])
 
@@ -162,17 +205,31 @@ def _save(
         for listener in listeners:
             listener.on_save(training)
         state = training_state(training, listeners, extra)
+        training.replicas.compare(**{name: state[name] for name in ("model", "optimizer", "average", "rng", "data")})
         for kind in kinds:
-            checkpoints.save(training.step_number, state, kind)
+            first(training.replicas.comm, partial(checkpoints.save, training.step_number, state, kind))
 
 
 def _take_up(training: Training, listeners: list[Callback], checkpoints: Checkpoints) -> None:
-    found = checkpoints.latest()
-    if found is not None:
+    comm = training.replicas.comm
+    found = first(comm, checkpoints.latest)
+    if found is None:
+        return
+
+    def restored() -> None:
         try:
-            restore(training, listeners, found.state)
+            with warnings.catch_warnings():
+                if comm.rank > 0:  # rank 0 says it for all
+                    warnings.simplefilter("ignore")
+                restore(training, listeners, found.state)
         except CheckpointError as error:
             raise CheckpointError(f"{found.path}: {error}") from error
+
+    together(comm, restored)
+
+
+def _locked(stack: ExitStack, checkpoints: Checkpoints) -> None:
+    stack.enter_context(checkpoints.lock())
 
 
 class _Ending:

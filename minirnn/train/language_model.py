@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minirnn.data import TOKENIZERS, Chunk, Corpus, TextError, Tokenizer, ngram_bits, streams
-from minirnn.layers import GRU, LSTM, RNN, Dropout, Embedding, Linear
+from minirnn.layers import Dropout, Embedding, Linear
 from minirnn.losses import cross_entropy
 from minirnn.module import Array, Module, tie
 from minirnn.train.config import TrainConfig
 from minirnn.train.evaluate import score
 from minirnn.train.experiment import Experiment
+from minirnn.train.recurrent_layers import recurrent_layer
 
-__all__ = ["LAYERS", "LanguageModel", "held_out_start", "language_model", "next_token_loss", "text_experiment"]
+__all__ = ["LanguageModel", "held_out_start", "language_model", "next_token_loss", "text_experiment"]
 
-LAYERS: dict[str, Any] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
 HELD_OUT_SHARE = 0.1
 QUICK_LOOK = 20_000  # held-out tokens scored while training; at the end all of them are
 YARDSTICKS = ("uniform", "unigram", "bigram", "trigram")
@@ -27,8 +27,10 @@ YARDSTICKS = ("uniform", "unigram", "bigram", "trigram")
 class LanguageModel(Module):
     """logits of the next token: tokens (T, B) -> ((T, B, V), state).
 
-    dropout: before, between and behind the recurrent layers, where an rng is given. tie_weights: the embedding is the
-    head's matrix (Press & Wolf 2017, arXiv:1608.05859); it needs embedding == hidden, and starts as the head's would.
+    cell: lstm, gru, rnn, or a name of the zoo, in any case. dropout: between and behind the recurrent layers, where an
+    rng is given; not before them, since a character's vector is all that is known of it. tie_weights: the embedding is
+    the head's matrix (Press & Wolf 2017, arXiv:1608.05859); it needs embedding == hidden, and starts as the head's
+    would.
     """
 
     def __init__(
@@ -44,14 +46,11 @@ class LanguageModel(Module):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ):
-        if cell not in LAYERS:
-            raise ValueError(f"cell={cell!r} came, one of {', '.join(LAYERS)} was expected")
         if tie_weights and embedding != hidden:
             raise ValueError(f"tie_weights: embedding={embedding} and hidden={hidden} came, one size was expected")
         rng = rng or np.random.default_rng()
         self.embedding = Embedding(vocabulary_size, embedding, rng=rng, dtype=dtype)
-        between = dropout if layers > 1 else 0.0
-        self.recurrent = LAYERS[cell](embedding, hidden, layers, dropout=between, rng=rng, dtype=dtype)
+        self.recurrent = recurrent_layer(cell, embedding, hidden, layers, dropout=dropout, rng=rng, dtype=dtype)
         self.dropout = Dropout(dropout)
         self.head = Linear(hidden, vocabulary_size, rng=rng, dtype=dtype)
         if tie_weights:
@@ -60,7 +59,7 @@ class LanguageModel(Module):
     def __call__(
         self, tokens: Array, state: Any = None, *, lengths: Any = None, rng: np.random.Generator | None = None
     ) -> tuple[Array, Any]:
-        vectors = self.dropout(self.embedding(tokens), rng=rng)
+        vectors = self.embedding(tokens)
         outputs, state = self.recurrent(vectors, state, lengths=lengths, rng=rng)
         return self.head(self.dropout(outputs, rng=rng)), state
 
@@ -96,10 +95,12 @@ def text_experiment(
     *,
     tokenizer: Tokenizer | None = None,
     yardsticks: Mapping[str, float] | None = None,
+    comm: Any = None,
 ) -> Experiment:
     """A language model to be trained on the first 90 % of a text and scored on the rest.
 
-    tokenizer, yardsticks: those of a run that is resumed; made from the text where they are left out.
+    tokenizer, yardsticks: those of a run that is resumed; made from the text where they are left out. comm: the
+    ranks that share the scoring, as `fit` takes them.
     TextError: a text that is too short for the streams.
     """
     split = held_out_start(corpus)
@@ -119,11 +120,11 @@ def text_experiment(
     unknown = 0 if tokenizer.unknown is None else int((held_out == tokenizer.unknown).sum())
 
     def validate(model: Module) -> dict[str, float]:
-        nats = score(model, tokens[: start + QUICK_LOOK], start).nats
+        nats = score(model, tokens[: start + QUICK_LOOK], start, comm=comm).nats
         return {"val_loss": nats, "val_bits_per_char": nats * per_char}
 
     def figures(model: Module) -> dict[str, float]:
-        found = score(model, tokens, start)
+        found = score(model, tokens, start, comm=comm)
         return {
             "held_out_bits_per_char": found.nats * per_char,
             "held_out_nats": found.nats,

@@ -22,7 +22,7 @@ class InexactResumeWarning(UserWarning):
 
 
 def training_state(training: Training, callbacks: Sequence[Callback], extra: Mapping[str, Any]) -> dict[str, Any]:
-    """All that the next step depends on, and what describes it, as `write_checkpoint` takes it."""
+    """All that the next step depends on, and what describes it, as `write_checkpoint` takes it. Every rank calls it."""
     progress, best = training.progress, training.best
     return {
         "step": training.step_number,
@@ -111,7 +111,8 @@ def _carried(training: Training) -> dict[str, Any] | None:
         return training.saved_carried
     if training.carried is None:
         return None
-    return {path: np.asarray(leaf) for path, leaf in tree.named_leaves(training.carried)}
+    named = {path: np.asarray(leaf) for path, leaf in tree.named_leaves(training.carried)}
+    return named if training.share is None else training.replicas.whole(named, training.share)
 
 
 def _named(callbacks: Sequence[Callback]) -> list[tuple[str, Callback]]:

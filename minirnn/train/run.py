@@ -74,10 +74,10 @@ def reserve_run(folder: str | os.PathLike[str]) -> Path:
     return folder
 
 
-def begin_run(folder: str | os.PathLike[str], experiment: Experiment) -> None:
+def begin_run(folder: str | os.PathLike[str], experiment: Experiment, ranks: int = 1) -> None:
     """Reserve the folder and describe the run there. Raises what reserve_run raises."""
     folder = reserve_run(folder)
-    now = environment(experiment.model)
+    now = environment(experiment.model, ranks)
     write_whole(folder / "config.toml", config_text(experiment.config).encode())
     _describe(folder, experiment.config, experiment.tokenizer, experiment.data, {}, now, started=_now())
 

@@ -9,9 +9,10 @@ from minirnn.data import IGNORED, Batch
 from minirnn.data.tasks import Task, make_task
 from minirnn.layers import Dropout, Linear, Sequential
 from minirnn.module import Module
+from minirnn.parallel import communicator, share_of
 from minirnn.train.config import TrainConfig
 from minirnn.train.experiment import Experiment
-from minirnn.train.language_model import LAYERS
+from minirnn.train.recurrent_layers import recurrent_layer
 
 __all__ = ["sequence_loss", "task_experiment", "task_figures", "task_model", "task_of"]
 
@@ -29,8 +30,9 @@ def task_of(config: TrainConfig) -> Task:
 
 def task_model(config: TrainConfig, task: Task, rng: np.random.Generator | None = None) -> Sequential:
     """A new model of the config's size: features (T, B, F) -> ((T, B, O), states)."""
-    between = config.dropout if config.layers > 1 else 0.0
-    recurrent = LAYERS[config.cell](task.input_size, config.hidden, config.layers, dropout=between, rng=rng)
+    recurrent = recurrent_layer(
+        config.cell, task.input_size, config.hidden, config.layers, dropout=config.dropout, rng=rng
+    )
     return Sequential(recurrent, Dropout(config.dropout), Linear(config.hidden, task.output_size, rng=rng))
 
 
@@ -40,8 +42,9 @@ def sequence_loss(model: Any, batch: Batch, state: Any, rng: np.random.Generator
     return _loss(batch, outputs), None
 
 
-def task_experiment(config: TrainConfig) -> Experiment:
-    """A model to be trained on the config's task, and scored on sequences of their own.
+def task_experiment(config: TrainConfig, comm: Any = None) -> Experiment:
+    """A model to be trained on the config's task, and scored on sequences of their own; on several ranks, each
+    scores its share (comm, as `fit` takes it).
 
     ValueError: an unknown task or option. ImportError: the task needs what is not installed.
     """
@@ -50,7 +53,7 @@ def task_experiment(config: TrainConfig) -> Experiment:
     held_out = _held_out(task, config.seed)
 
     def validate(model: Module) -> dict[str, float]:
-        return dict(zip(("val_loss", "val_metric"), _scores(model, task, held_out), strict=True))
+        return dict(zip(("val_loss", "val_metric"), _scores(model, task, held_out, comm), strict=True))
 
     return Experiment(
         config=config,
@@ -58,7 +61,7 @@ def task_experiment(config: TrainConfig) -> Experiment:
         loss=sequence_loss,
         batches=task.batches(seeds[1], config.batch),
         validate=validate,
-        figures=lambda model: task_figures(model, task, config.seed),
+        figures=lambda model: task_figures(model, task, config.seed, comm),
         tokenizer=None,
         tokens_per_step=config.batch * config.accumulate * len(held_out.inputs),
         data={
@@ -72,17 +75,22 @@ def task_experiment(config: TrainConfig) -> Experiment:
     )
 
 
-def task_figures(model: Module, task: Task, seed: int) -> dict[str, float]:
+def task_figures(model: Module, task: Task, seed: int, comm: Any = None) -> dict[str, float]:
     """Loss and metric on the task's held-out sequences."""
-    return dict(zip(("held_out_loss", "held_out_metric"), _scores(model, task, _held_out(task, seed)), strict=True))
+    scores = _scores(model, task, _held_out(task, seed), comm)
+    return dict(zip(("held_out_loss", "held_out_metric"), scores, strict=True))
 
 
 def _held_out(task: Task, seed: int) -> Batch:
     return task.held_out(np.random.default_rng([seed, 2]), HELD_OUT)
 
 
-def _scores(model: Module, task: Task, batch: Batch) -> tuple[float, float]:
-    outputs, _ = model(batch.inputs, lengths=batch.lengths)  # type: ignore[operator]
+def _scores(model: Module, task: Task, batch: Batch, comm: Any = None) -> tuple[float, float]:
+    """Each rank runs the model on its share; what a task measures may be of the whole batch alone."""
+    ranks = communicator(comm)
+    mine = batch.part(share_of(batch.batch_size, ranks.rank, ranks.size))
+    own, _ = model(mine.inputs, lengths=mine.lengths)  # type: ignore[operator]
+    outputs = np.concatenate(ranks.gather(own), axis=1) if ranks.size > 1 else own
     return float(_loss(batch, outputs)), float(task.metric(outputs, batch))
 
 

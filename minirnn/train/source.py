@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from minirnn.parallel import SINGLE, Communicator, Share
+from minirnn.parallel.shares import next_share
 from minirnn.train.checkpoint import CheckpointError, required
 
 __all__ = ["BatchSource"]
@@ -16,8 +18,8 @@ class BatchSource:
     beginning up to that place.
     """
 
-    def __init__(self, batches: Iterable[Any], epochs: int | None):
-        self.batches, self.epochs = batches, epochs
+    def __init__(self, batches: Iterable[Any], epochs: int | None, comm: Communicator = SINGLE):
+        self.batches, self.epochs, self.comm = batches, epochs, comm
         self.epoch = self.taken = 0  # passes that are over; batches of this pass
         self._iterator: Iterator[Any] | None = None
         self.over = False
@@ -26,14 +28,17 @@ class BatchSource:
         """Batches of a pass; TypeError where that is not known."""
         return len(self.batches)  # type: ignore[arg-type]
 
-    def take(self, count: int) -> list[Any]:
-        """The next `count` batches, fewer where a pass ends; none: all is over."""
-        taken: list[Any] = []
+    def take(self, count: int, *, whole: bool = False) -> list[Share]:
+        """This rank's shares of the next `count` batches, fewer where a pass ends; none: all is over.
+
+        whole: make all of each batch, even where a part can be had alone.
+        """
+        taken: list[Share] = []
         while len(taken) < count and not self.over:
             if self._iterator is None:
                 self._iterator = iter(self.batches)
             try:
-                taken.append(next(self._iterator))
+                taken.append(next_share(self._iterator, self.comm, whole=whole))
                 self.taken += 1
             except StopIteration:
                 again = self._iterator is not self.batches and self.taken > 0

@@ -10,6 +10,7 @@ import numpy as np
 from minirnn import tree
 from minirnn.module import Array, Module
 from minirnn.optim import Optimizer, Schedule, clip_by_global_norm, clip_by_value, global_norm
+from minirnn.parallel import SINGLE, Communicator, Replicas, Share, Trouble
 from minirnn.train.average import WeightAverage
 from minirnn.train.budget import LOOKS, Budget
 from minirnn.train.callbacks import Progress
@@ -49,9 +50,11 @@ class Training:
         average: WeightAverage | None,
         skip_nonfinite: bool,
         rng: np.random.Generator | None,
+        comm: Communicator = SINGLE,
     ):
+        self.replicas = Replicas(comm)
         self.model, self.optimizer, self.rng, self.average = model, optimizer, rng, average
-        self.budget, self.source = budget, BatchSource(batches, epochs)
+        self.budget, self.source = budget, BatchSource(batches, epochs, comm)
         self.carry, self.accumulate = carry, accumulate
         self.clip_norm, self.clip_value = clip_norm, clip_value
         self.schedule: Schedule | None = None
@@ -64,8 +67,9 @@ class Training:
         self.stopped: str | None = None  # why, where a callback asked for it
         self.step_number = 0
         self.carried: Any = None
+        self.share: Share | None = None  # of the batch that it was carried out of
         self.saved_carried: dict[str, Array] | None = None  # a checkpoint's, until the first batch tells its nesting
-        self.environment = environment(model)
+        self.environment = environment(model, comm.size)
         self._loss, self._gradient = loss, value_and_grad(loss, has_aux=True)
 
     def stop(self, reason: str) -> None:
@@ -82,14 +86,14 @@ class Training:
     def step(self) -> Progress | None:
         """Gradients, clipping, update, validation; None where no batch is left. DivergedError: nothing was updated."""
         looks = None if self.validate is None else self._metrics
-        steps = self.budget.look(self.step_number, looks, self.val_every)
+        steps = self.budget.look(self.step_number, looks, self.val_every, self.replicas.comm.bcast)
         self.set_schedule(steps)
         if steps is not None and self.step_number >= steps:
             return None
-        batches = self.source.take(self.accumulate)
-        if not batches:
+        shares = self.source.take(self.accumulate, whole=not self.replicas.known)
+        if not shares:
             return None
-        value, grads, problem = self._gradients(batches)
+        value, grads, problem = self._gradients(shares)
         norm = global_norm(grads) if problem is None else math.nan
         lr = self.optimizer.lr
         if problem is None:
@@ -113,39 +117,48 @@ class Training:
             self.optimizer.lr = self.schedule
         self._scheduled = steps
 
-    def _gradients(self, batches: list[Any]) -> tuple[float, dict[str, Array], str | None]:
-        """The mean loss and gradient of the batches, and the first value that is not finite, or None."""
+    def _gradients(self, shares: list[Share]) -> tuple[float, dict[str, Array], str | None]:
+        """The mean loss and gradient of the batches over all ranks, and the first value not finite, or None."""
+        own, sums, trouble = self._own_gradients(shares)
+        value, sums, trouble = self.replicas.sum(own, sums, trouble)
+        if trouble is not None:
+            self.carried = None
+            if self.rng is not None:
+                self.rng.bit_generator.state = trouble.rng_state
+            return value, sums, trouble.what
+        if len(shares) > 1:
+            sums = {name: g / len(shares) for name, g in sums.items()}
+        return value / len(shares), sums, None
+
+    def _own_gradients(self, shares: list[Share]) -> tuple[float, dict[str, Array], Trouble | None]:
+        """The sum of loss and gradient over the batches, of this rank's streams by their weight; up to a trouble."""
         total = 0.0
         sums: dict[str, Array] = {}
-        for i, batch in enumerate(batches):
-            state = self._state_before(batch)
+        for i, (batch, _, _, weight, _) in enumerate(shares):
+            self.share = shares[i]
+            self.replicas.look(self._loss, self.model, self.share.whole, self.rng)
+            rng = self.replicas.begin(self.rng, self.share)
+            state = self._state_before(self.share, rng)
             noise = None if self.rng is None else self.rng.bit_generator.state
-            (value, after), grads = self._gradient(self.model, batch, state, self.rng)
-            if not (np.isfinite(value) and math.isfinite(global_norm(grads))):
-                self.carried = None
-                where = first_nonfinite(self.model, self._loss, batch, state, self._rng_at(noise), grads)
-                return float(value), grads, f"the loss is {float(value)}; the first value not finite is {where}"
+            (value, after), grads = self._gradient(self.model, batch, state, rng)
+            if weight and not (np.isfinite(value) and math.isfinite(global_norm(grads))):
+                where = first_nonfinite(self.model, self._loss, batch, state, _at(rng, noise), grads)
+                what = f"the loss is {float(value)}; the first value not finite is {where}"
+                behind = None if self.rng is None else self.rng.bit_generator.state
+                return float(value), grads, Trouble(what, i, behind)
             self.carried = after if self.carry else None
-            total += float(value)
+            total += weight * float(value) if weight else 0.0
+            grads = grads if weight == 1.0 else {name: weighted(g, weight) for name, g in grads.items()}
             sums = grads if i == 0 else {name: sums[name] + g for name, g in grads.items()}
-        if len(batches) > 1:
-            sums = {name: g / len(batches) for name, g in sums.items()}
-        return total / len(batches), sums, None
+        return total, sums, None
 
-    def _state_before(self, batch: Any) -> Any:
-        if not self.carry or getattr(batch, "starts", False):
+    def _state_before(self, share: Share, rng: np.random.Generator | None) -> Any:
+        if not self.carry or getattr(share.batch, "starts", False):
             self.saved_carried = self.carried = None
         elif self.saved_carried is not None:
-            _, like = self._loss(self.model, batch, None, copy.deepcopy(self.rng))
-            self.carried, self.saved_carried = nested_like(like, self.saved_carried), None
+            _, like = self._loss(self.model, share.batch, None, copy.deepcopy(rng))
+            self.carried, self.saved_carried = nested_like(like, self.replicas.part(self.saved_carried, share)), None
         return self.carried
-
-    def _rng_at(self, state: Any) -> np.random.Generator | None:
-        """A generator like the training's, at an earlier state of it."""
-        rng = copy.deepcopy(self.rng)
-        if rng is not None:
-            rng.bit_generator.state = state
-        return rng
 
     def _update(self, grads: dict[str, Array], norm: float) -> None:
         if self.clip_value is not None:
@@ -182,6 +195,7 @@ class Training:
         if self.validate is None:
             return {}
         came = self.validate(self.model if self.average is None else self.average.applied_to(self.model))
+        came = self.replicas.comm.bcast(came)
         return {k: float(v) for k, v in (came if isinstance(came, Mapping) else {"val_loss": came}).items()}
 
     def _time_to_look(self, steps: int | None) -> bool:
@@ -191,6 +205,19 @@ class Training:
         if self.val_every is not None:
             return done % self.val_every == 0
         return steps is not None and done * LOOKS // steps > (done - 1) * LOOKS // steps
+
+
+def _at(rng: np.random.Generator | None, state: Any) -> np.random.Generator | None:
+    """A generator like this one, at an earlier state of it."""
+    rng = copy.deepcopy(rng)
+    if rng is not None:
+        rng.bit_generator.state = state
+    return rng
+
+
+def weighted(g: Array, weight: float) -> Array:
+    """g times its weight; zeros where that is 0, whatever g is."""
+    return g * weight if weight else np.zeros_like(g)
 
 
 def nested_like(nesting: Any, named: Mapping[str, Array]) -> Any:

@@ -121,3 +121,25 @@ def test_a_damaged_checkpoint_is_one_line(text, tmp_path):
     command("train", text, *SMALL, "--out", tmp_path / "run")
     (tmp_path / "run" / "model.safetensors").write_bytes(b"nothing")
     assert "no safetensors file" in refused("sample", tmp_path / "run")
+
+
+@pytest.mark.parametrize("cell", ["mgu", "PhasedLSTM"])
+def test_a_published_cell_is_trained_evaluated_sampled_and_shown(cell, text, tmp_path):
+    done = command("train", text, *SMALL, "--cell", cell, "--layers", 2, "--out", tmp_path / "run")
+    assert done.exit_code == 0, done.output
+    assert command("sample", tmp_path / "run", "--length", 5).exit_code == 0
+    assert "bits" in command("eval", tmp_path / "run").output
+    assert command("show", tmp_path / "run").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--cell", "mgux"], "near it are MGU"),
+        (["--cell", "convlstm"], "whose input is a frame"),
+        (["--cell", "clockworkrnn", "--hidden", "6"], "hidden_size=6"),
+    ],
+)
+def test_a_cell_that_cannot_be_had_is_one_line(options, says, text, tmp_path):
+    assert says in refused("train", text, *SMALL, *options, "--out", tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -14,7 +14,7 @@ def model(**options):
 
 def test_it_names_the_engine_of_each_cell_the_tier_and_the_threads():
     found = environment(model())
-    assert set(found["engine"].values()) == {"fused", "python"}
+    assert set(found["engine"].values()) == {"fused", "compiled"}
     assert found["tier"] in ("numba", "numpy")
     assert found["threads"] == minirnn.get_num_threads()
     assert found["versions"]["numpy"] == np.__version__

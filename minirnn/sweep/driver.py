@@ -1,0 +1,357 @@
+"""sweep: Optuna chooses options, Dask runs the objective with them, and a file remembers what came out.
+
+Only the driver talks to Optuna's storage, an SQLite file in the sweep's folder. A trial is there from the moment that
+its options are chosen; a driver that comes after one that was killed finds it unfinished, and goes on with it. Workers
+leave what they reach in the trial's own folder, from which any other goes on.
+"""
+
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from minirnn.sweep.cluster import INSTALL, capacity, connect
+from minirnn.sweep.space import Space, make_space
+from minirnn.sweep.spec import Pruning
+from minirnn.sweep.trial import REPORTS, Job, Outcome, Trial, attempts, read_lines, run_job, tell_to_stop
+from minirnn.train.lock import FolderLock
+
+__all__ = ["Result", "Standing", "Tried", "sweep"]
+
+Objective = Callable[[dict[str, Any], Trial], float]
+
+MOST_LOSSES = 10  # times that a trial's worker may be lost; then it is the trial that kills it
+PATIENCE = 0.1  # seconds between two looks
+
+
+class Tried(NamedTuple):
+    """A trial: its state (finished, pruned, failed, running), what it scored and why not, and where it is kept.
+
+    begun, ended: seconds since the sweep's first trial was begun. attempts: 1, and one more for each worker lost."""
+
+    number: int
+    options: dict[str, Any]
+    state: str
+    score: float | None
+    reason: str
+    begun: float
+    ended: float | None
+    attempts: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a sweep is."""
+
+    trials: list[Tried]
+    wanted: int | None
+    seconds: float
+    best: Tried | None
+
+    def count(self, state: str) -> int:
+        return sum(one.state == state for one in self.trials)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a sweep found. importance: each option's share, adding up to 1; empty where too few trials finished.
+
+    repeats: how the best one's options came out again; of trainings, the first has the same seed as the best.
+    """
+
+    trials: list[Tried]
+    best: Tried | None
+    importance: dict[str, float]
+    repeats: list[Outcome]
+    lost: int = 0  # workers that died, or were taken for dead, with a trial in their hands
+    folder: Path = field(default_factory=Path)
+
+
+def sweep(
+    objective: Objective,
+    space: Mapping[str, Any],
+    *,
+    folder: str | Path,
+    client: Any = None,
+    trials: int | None = None,
+    minutes: float | None = None,
+    maximize: bool = False,
+    pruning: Pruning | None = None,
+    sampler: str = "tpe",
+    seed: int = 0,
+    repeats: int = 0,
+    repeated: Callable[[dict[str, Any], int], dict[str, Any]] = lambda options, k: options,
+    threads: int = 1,
+    resume: bool = False,
+    on_standing: Callable[[Standing], Any] = lambda standing: None,
+) -> Result:
+    """Call objective(options, trial) -> score on Dask's workers, with options of the space that Optuna chooses.
+
+    folder: the sweep's; a trial's own is below it, and what an attempt leaves there is there for the next one, after
+    its worker was lost. The objective can `trial.report(step, score)`, which lets it be pruned. A score that is not
+    finite, or an exception, is recorded with its reason, and the others go on.
+
+    client: a Dask client; left out, a local cluster. trials, minutes: after these no trial is begun. repeats: calls of
+    the best options again, at the end; repeated(options, k) may change the k-th (its seed, say). threads: that a trial
+    may use. resume: go on with what is in the folder, unfinished trials first. on_standing: told of every change.
+
+    ValueError: a space that is none, neither trials nor minutes. FileExistsError: the folder holds a sweep, and resume
+    is False. FolderInUseError: another driver is at work there. ImportError: Optuna or Dask is not installed.
+    """
+    if trials is None and minutes is None:
+        raise ValueError("sweep: neither trials nor minutes came; a sweep needs an end")
+    made, folder = make_space(space), Path(folder)
+    optuna = _optuna()
+    if (folder / "study.db").exists() and not resume:
+        raise FileExistsError(f"{folder} already holds a sweep; choose another folder, or go on with it (resume)")
+    folder.mkdir(parents=True, exist_ok=True)
+    with FolderLock(folder), _quiet(optuna), _client(client, threads) as on:
+        study = _study(optuna, folder, maximize, pruning, sampler, seed)
+        driver = _Driver(on, study, objective, made, folder, threads, trials, minutes, on_standing)
+        driver.run()
+        best = driver.standing().best
+        again: list[Outcome] = []
+        if best is not None:
+            again = driver.repeat(best.number, [repeated(dict(best.options), k) for k in range(repeats)])
+        tried = driver.standing().trials
+        lost = sum(max(0, one.attempts - 1) for one in tried)
+        return Result(tried, best, _importance(optuna, study, made), again, lost, folder)
+
+
+class _Driver:
+    """Trials in the making, and what is known of them."""
+
+    def __init__(
+        self,
+        client: Any,
+        study: Any,
+        objective: Objective,
+        space: Space,
+        folder: Path,
+        threads: int,
+        wanted: int | None,
+        minutes: float | None,
+        on_standing: Callable[[Standing], Any],
+    ):
+        self.client, self.study, self.space, self.folder, self.threads = client, study, space, folder, threads
+        self.wanted, self.minutes, self.on_standing = wanted, minutes, on_standing
+        self.before = float(study.user_attrs.get("seconds", 0.0))
+        self.start = time.monotonic()
+        self.running: dict[int, tuple[Any, Any, int]] = {}  # number -> future, Optuna's trial, losses
+        self.objective = objective
+        self.heard: dict[int, int] = {}  # number -> reports passed on
+
+    def seconds(self) -> float:
+        return self.before + time.monotonic() - self.start
+
+    def run(self) -> None:
+        from optuna.trial import Trial as Asked
+        from optuna.trial import TrialState
+
+        left = [Asked(self.study, t._trial_id) for t in self.study.trials if t.state == TrialState.RUNNING]
+        self.on_standing(self.standing())
+        while True:
+            changed = False
+            while len(self.running) < capacity(self.client):
+                asked = left.pop(0) if left else self._ask()
+                if asked is None:
+                    break
+                self._begin(asked)
+                changed = True
+            for number in list(self.running):
+                changed |= self._listen(number) | self._settle(number)
+            if changed:
+                self.study.set_user_attr("seconds", self.seconds())
+                self.on_standing(self.standing())
+            if not self.running and not left and self._over():
+                return
+            time.sleep(PATIENCE)
+
+    def repeat(self, best: int, every: list[dict[str, Any]]) -> list[Outcome]:
+        """How these options come out, in order."""
+        folder = self.folder / "repeats"
+        jobs = [Job(k, str(folder / f"{best:04d}-{k}"), each, self.threads) for k, each in enumerate(every)]
+        futures = [self._submit(job) for job in jobs]
+        outcomes = [self._finished(job, future) for job, future in zip(jobs, futures, strict=True)]
+        return [one or Outcome("failed", None, "its worker was lost again and again", 0.0) for one in outcomes]
+
+    def _finished(self, job: Job, future: Any) -> Outcome | None:
+        for _ in range(MOST_LOSSES):
+            outcome = self._outcome(future)
+            if outcome is not None and outcome.state != "superseded":
+                return outcome
+            future = self._submit(job)
+        return None
+
+    # ------------------------------------------------------------------ one trial
+    def _over(self) -> bool:
+        late = self.minutes is not None and self.seconds() >= 60 * self.minutes
+        return late or (self.wanted is not None and len(self.study.trials) >= self.wanted)
+
+    def _ask(self) -> Any:
+        return None if self._over() else self.study.ask()
+
+    def _begin(self, asked: Any) -> None:
+        for name, values in self.space.items():
+            values.suggest(asked, name)  # a value that was chosen before is kept
+        if "begun" not in asked.user_attrs:
+            asked.set_user_attr("begun", self.seconds())
+        self.running[asked.number] = self._submit(self._job(asked)), asked, 0
+
+    def _job(self, asked: Any) -> Job:
+        return Job(asked.number, str(self._folder(asked.number)), dict(asked.params), self.threads)
+
+    def _folder(self, number: int) -> Path:
+        return self.folder / "trials" / f"{number:04d}"
+
+    def _submit(self, job: Job) -> Any:
+        return self.client.submit(run_job, self.objective, job, pure=False, retries=0)
+
+    def _listen(self, number: int) -> bool:
+        """Pass a trial's reports on, and tell it to stop where Optuna's pruner says so.
+
+        To Optuna they are the first, second, ... report: trials are compared where they have made as many."""
+        _, asked, _ = self.running[number]
+        reports = read_lines(self._folder(number) / REPORTS)
+        scores = {one["step"]: one["score"] for one in reversed(reports)}  # an attempt that goes on says some again
+        in_order = sorted(scores)
+        heard = self.heard.setdefault(number, len(asked.study.trials[number].intermediate_values))
+        for k, step in enumerate(in_order[heard:], heard + 1):
+            asked.report(scores[step], k)
+            if asked.should_prune():
+                tell_to_stop(self._folder(number), f"pruned after step {step}")
+        self.heard[number] = len(in_order)
+        return len(in_order) > heard
+
+    def _settle(self, number: int) -> bool:
+        """Take down how a trial ended, if it has; begin it again where its worker was lost."""
+        future, asked, losses = self.running[number]
+        if not future.done():
+            return False
+        outcome = self._outcome(future)
+        if (outcome is None or outcome.state == "superseded") and losses < MOST_LOSSES:
+            self.running[number] = self._submit(self._job(asked)), asked, losses + 1
+            return True
+        outcome = outcome or Outcome("failed", None, f"its worker was lost {losses + 1} times", 0.0)
+        self._listen(number)
+        asked.set_user_attr("ended", self.seconds())
+        asked.set_user_attr("reason", outcome.reason)
+        self._tell(asked, outcome)
+        del self.running[number]
+        return True
+
+    def _tell(self, asked: Any, outcome: Outcome) -> None:
+        from optuna.trial import TrialState
+
+        if outcome.state == "finished":
+            self.study.tell(asked, outcome.score)
+        else:
+            self.study.tell(asked, state=TrialState.PRUNED if outcome.state == "pruned" else TrialState.FAIL)
+
+    @staticmethod
+    def _outcome(future: Any) -> Outcome | None:
+        """The outcome, waited for; None where the workers that had it are gone."""
+        from distributed import CancelledError, KilledWorker
+
+        try:
+            found: Outcome = future.result()
+        except KilledWorker:
+            return None
+        except CancelledError:
+            raise ConnectionError("Dask's scheduler is gone; go on with the sweep once there is one again") from None
+        return found
+
+    # ------------------------------------------------------------------ all of them
+    def standing(self) -> Standing:
+        trials = [self._tried(one) for one in self.study.trials]
+        finished = [one for one in trials if one.state == "finished" and one.score is not None]
+        sign = -1 if self.study.direction.name == "MAXIMIZE" else 1
+        best = min(finished, key=lambda one: sign * (one.score or 0.0), default=None)
+        return Standing(trials, self.wanted, self.seconds(), best)
+
+    def _tried(self, one: Any) -> Tried:
+        states = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed"}
+        state, attrs, folder = states.get(one.state.name, "running"), one.user_attrs, self._folder(one.number)
+        score = one.value if state == "finished" else next(reversed(one.intermediate_values.values()), None)
+        return Tried(
+            one.number,
+            dict(one.params),
+            state,
+            score,
+            attrs.get("reason", ""),
+            attrs.get("begun", 0.0),
+            attrs.get("ended"),
+            len(attempts(folder)),
+            folder,
+        )
+
+
+# ---------------------------------------------------------------- Optuna
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError as error:
+        raise ImportError(f"a sweep needs Optuna, which is not installed: {INSTALL} ({error})") from None
+    return optuna
+
+
+@contextmanager
+def _quiet(optuna: Any) -> Iterator[None]:
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(level)
+
+
+@contextmanager
+def _client(client: Any, threads: int) -> Iterator[Any]:
+    if client is not None:
+        yield client
+        return
+    with connect(threads=threads) as made:
+        yield made
+
+
+def _study(optuna: Any, folder: Path, maximize: bool, pruning: Pruning | None, sampler: str, seed: int) -> Any:
+    storage = optuna.storages.RDBStorage(f"sqlite:///{(folder / 'study.db').absolute()}")
+    study = optuna.create_study(
+        storage=storage,
+        study_name="sweep",
+        direction="maximize" if maximize else "minimize",
+        load_if_exists=True,
+        pruner=_pruner(optuna, pruning),
+    )
+    count = len(study.trials)  # a driver that goes on must not draw what the first one drew
+    study.sampler = (
+        optuna.samplers.RandomSampler(seed=seed + count)
+        if sampler == "random"
+        else optuna.samplers.TPESampler(seed=seed + count, n_startup_trials=8, constant_liar=True)
+    )
+    return study
+
+
+def _pruner(optuna: Any, pruning: Pruning | None) -> Any:
+    if pruning is None:
+        return optuna.pruners.NopPruner()
+    return optuna.pruners.SuccessiveHalvingPruner(min_resource=pruning.first, reduction_factor=pruning.keep)
+
+
+def _importance(optuna: Any, study: Any, space: Space) -> dict[str, float]:
+    """PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255)."""
+    if len([t for t in study.trials if t.state.name == "COMPLETE"]) < 4 or len(space) < 2:
+        return {}
+    try:
+        found = optuna.importance.get_param_importances(
+            study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
+        )
+    except (ValueError, RuntimeError):  # all scores are the same
+        return {}
+    return {name: float(share) for name, share in found.items()}

@@ -1,0 +1,104 @@
+"""What a sweep found, as a table, a CSV file and a picture."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from minirnn.sweep.driver import Result, Standing, Tried
+from minirnn.whole_file import write_whole
+
+__all__ = ["best_table", "plot_sweep", "standing_table", "write_csv"]
+
+
+def write_csv(result: Result, path: str | Path) -> None:
+    """One row for each trial: number, state, score, seconds, attempts, reason, folder, and its options."""
+    names = list(dict.fromkeys(name for one in result.trials for name in one.options))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["trial", "state", "score", "begun", "ended", "attempts", "reason", "folder", *names])
+    for one in result.trials:
+        ended = "" if one.ended is None else round(one.ended, 3)
+        row = [one.number, one.state, one.score, round(one.begun, 3), ended, one.attempts, one.reason, one.folder]
+        writer.writerow([*row, *(one.options.get(name) for name in names)])
+    write_whole(Path(path), text.getvalue().encode())
+
+
+def standing_table(standing: Standing) -> Any:
+    """A rich table: how many trials are in which state, the best so far, and what runs."""
+    from rich.table import Table
+
+    of = "" if standing.wanted is None else f" of {standing.wanted}"
+    best = "" if standing.best is None else f"; best so far {standing.best.score:.4f}, trial {standing.best.number}"
+    counts = ", ".join(f"{standing.count(state)} {state}" for state in ("finished", "running", "pruned", "failed"))
+    title = f"{len(standing.trials)}{of} trials in {standing.seconds:.0f} s: {counts}{best}"
+    table = Table("trial", "state", "score", "tries", "options", title=title, title_justify="left", box=None)
+    running = [one for one in standing.trials if one.state == "running"]
+    done = sorted((one for one in standing.trials if one.ended is not None), key=lambda one: one.ended or 0.0)
+    for one in [*running, *reversed(done[-5:])]:
+        table.add_row(*_row(one))
+    return table
+
+
+def best_table(trials: Sequence[Tried], *, maximize: bool = False, most: int | None = None) -> Any:
+    """A rich table of the trials, the best first, then the pruned and the failed ones."""
+    from rich.table import Table
+
+    table = Table("trial", "state", "score", "tries", "options", box=None, pad_edge=False)
+    order = {"finished": 0, "running": 1, "pruned": 2, "failed": 3}
+    sign = -1 if maximize else 1
+    key = lambda one: (order[one.state], float("inf") if one.score is None else sign * one.score)
+    for one in sorted(trials, key=key)[:most]:
+        table.add_row(*_row(one))
+    return table
+
+
+def _row(one: Tried) -> list[str]:
+    options = ", ".join(f"{name}={_short(value)}" for name, value in one.options.items())
+    score = "" if one.score is None else f"{one.score:.4f}"
+    why = f": {one.reason}" * (one.state == "failed")
+    return [str(one.number), one.state, score, str(one.attempts), options + why]
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def plot_sweep(result: Result, path: str | Path, *, goal: str = "score", maximize: bool = False) -> None:
+    """Score against time, with the best so far as a line, and each option's importance; PNG, PDF or SVG.
+
+    ModuleNotFoundError: Matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ModuleNotFoundError("a picture needs matplotlib: pip install 'minirnn[plot]'") from None
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    scores, shares = figure.subplots(1, 2, width_ratios=[3, 2])
+    ended = sorted((one for one in result.trials if one.ended is not None), key=lambda one: one.ended or 0.0)
+    finished = [one for one in ended if one.state == "finished"]
+    pruned = [one for one in ended if one.state == "pruned" and one.score is not None]
+    scores.plot(_minutes(finished), [one.score for one in finished], "o", label="finished")
+    scores.plot(_minutes(pruned), [one.score for one in pruned], "x", color="gray", label="pruned, its last score")
+    best: list[float] = []
+    for one in finished:
+        best.append((max if maximize else min)([*best[-1:], one.score or 0.0]))
+    scores.step(_minutes(finished), best, where="post", color="C1", label="best so far")
+    for one in (one for one in ended if one.state == "failed"):
+        scores.axvline((one.ended or 0.0) / 60, color="C3", linewidth=0.8, linestyle=":")
+    if result.repeats:
+        last = max(_minutes(ended), default=0.0)
+        again = [one.score for one in result.repeats if one.score is not None]
+        scores.plot([last * 1.02] * len(again), again, "C1_", markersize=12, label="the best again")
+    scores.set_xlabel("minutes")
+    scores.set_ylabel(goal.replace("_", " "))
+    scores.legend(frameon=False, fontsize=8)
+    names = sorted(result.importance, key=lambda name: result.importance[name])
+    shares.barh(names, [result.importance[name] for name in names])
+    shares.set_xlabel("importance (PED-ANOVA)")
+    figure.savefig(path, dpi=110)
+
+
+def _minutes(trials: Sequence[Tried]) -> list[float]:
+    return [(one.ended or 0.0) / 60 for one in trials]

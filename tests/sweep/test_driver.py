@@ -1,0 +1,122 @@
+"""Sweeps of small functions, on a Dask cluster within this process."""
+
+import pytest
+from objectives import parabola, slow_parabola, troubled
+
+pytest.importorskip("optuna", reason="optuna is not installed: pip install 'minirnn[sweep]'")
+distributed = pytest.importorskip("distributed", reason="dask is not installed: pip install 'minirnn[sweep]'")
+
+from minirnn.sweep import plot_sweep, sweep, write_csv  # noqa: E402
+from minirnn.sweep.spec import Pruning  # noqa: E402
+from minirnn.train import FolderInUseError  # noqa: E402
+
+SPACE = {"x": {"low": -5.0, "high": 5.0}, "kind": ["a", "b"]}
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")  # Dask's own
+
+
+@pytest.fixture(scope="module")
+def client():
+    with distributed.Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None) as made:
+        yield made
+
+
+def test_it_finds_the_lowest_and_repeats_it(client, tmp_path):
+    standings = []
+    result = sweep(
+        parabola, SPACE, folder=tmp_path, client=client, trials=16, repeats=2, on_standing=standings.append, seed=1
+    )
+    assert len(result.trials) == 16
+    assert [one.number for one in result.trials] == list(range(16))
+    assert result.best.score == min(one.score for one in result.trials) < 0.5
+    assert [one.score for one in result.repeats] == [result.best.score] * 2
+    assert set(result.importance) == {"x", "kind"}
+    assert sum(result.importance.values()) == pytest.approx(1.0)
+    assert result.importance["x"] > result.importance["kind"]
+    assert result.lost == 0
+    assert standings[-1].count("finished") == 16
+    assert len(list((tmp_path / "trials").glob("*/done"))) == 16
+
+    write_csv(result, tmp_path / "results.csv")
+    lines = (tmp_path / "results.csv").read_text().splitlines()
+    assert lines[0] == "trial,state,score,begun,ended,attempts,reason,folder,x,kind"
+    assert len(lines) == 17
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'minirnn[plot]'")
+    plot_sweep(result, tmp_path / "sweep.png")
+    assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_is_to_be_high_is_high(client, tmp_path):
+    result = sweep(parabola, SPACE, folder=tmp_path, client=client, trials=6, maximize=True, sampler="random")
+    assert result.best.score == max(one.score for one in result.trials)
+
+
+def test_a_trial_that_raises_or_diverges_is_recorded_and_the_others_go_on(client, tmp_path):
+    result = sweep(troubled, {"x": [0, 1, 2]}, folder=tmp_path, client=client, trials=12, sampler="random")
+    states = {one.options["x"]: (one.state, one.reason) for one in result.trials}
+    assert states == {
+        0: ("finished", ""),
+        1: ("failed", "RuntimeError: there is no solution"),
+        2: ("failed", "its score is nan"),
+    }
+    assert result.best.options == {"x": 0}
+
+
+def test_what_does_not_promise_much_is_pruned(client, tmp_path):
+    pruning = Pruning(first=2, keep=2)
+    space = {"x": {"low": -5.0, "high": 5.0}}
+    result = sweep(slow_parabola, space, folder=tmp_path, client=client, trials=10, pruning=pruning, sampler="random")
+    pruned = [one for one in result.trials if one.state == "pruned"]
+    assert pruned
+    assert all("pruned after step" in one.reason for one in pruned)
+    assert all(len((one.folder / "steps").read_text().split()) < 9 for one in pruned)
+    assert result.best.score <= min(one.score for one in pruned)
+
+
+def test_a_sweep_goes_on_to_more_trials_and_tries_none_twice(client, tmp_path):
+    first = sweep(parabola, SPACE, folder=tmp_path, client=client, trials=3)
+    with pytest.raises(FileExistsError, match="already holds a sweep"):
+        sweep(parabola, SPACE, folder=tmp_path, client=client, trials=5)
+    then = sweep(parabola, SPACE, folder=tmp_path, client=client, trials=5, resume=True)
+    assert then.trials[:3] == first.trials
+    assert len({str(one.options) for one in then.trials}) == 5
+
+
+def test_trials_that_were_left_running_are_gone_on_with(client, tmp_path):
+    """A driver that ends in the middle: its trials are there, and none of them is begun from its beginning."""
+
+    class Enough(Exception):
+        pass
+
+    def until_two_have_ended(standing):
+        if standing.count("finished") >= 2:
+            raise Enough
+
+    space = {"x": {"low": -5.0, "high": 5.0}}
+    with pytest.raises(Enough):
+        sweep(slow_parabola, space, folder=tmp_path, client=client, trials=5, on_standing=until_two_have_ended)
+    result = sweep(slow_parabola, space, folder=tmp_path, client=client, trials=5, resume=True)
+    assert [one.state for one in result.trials] == ["finished"] * 5
+    for one in result.trials:
+        steps = [int(step) for step in (one.folder / "steps").read_text().split()]
+        assert sorted(set(steps)) == list(range(1, 10))
+        assert len(steps) <= 10
+
+
+def test_no_trial_is_begun_after_the_minutes(client, tmp_path):
+    result = sweep(slow_parabola, {"x": [0.0, 1.0]}, folder=tmp_path, client=client, minutes=0.02)
+    assert 1 <= len(result.trials) <= 4
+    assert all(one.state == "finished" for one in result.trials)
+
+
+def test_one_driver_a_folder(client, tmp_path):
+    def another(standing):
+        with pytest.raises(FolderInUseError):
+            sweep(troubled, {"x": [0]}, folder=tmp_path, client=client, trials=1, resume=True)
+
+    sweep(troubled, {"x": [0]}, folder=tmp_path, client=client, trials=1, on_standing=another)
+
+
+def test_a_sweep_needs_an_end(tmp_path):
+    with pytest.raises(ValueError, match="neither trials nor minutes"):
+        sweep(troubled, {"x": [0]}, folder=tmp_path)

@@ -1,0 +1,140 @@
+"""Sweeps whose workers, and drivers, are killed: real processes, real kills."""
+
+import csv
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from objectives import deadly
+
+pytest.importorskip("optuna", reason="optuna is not installed: pip install 'minirnn[sweep]'")
+pytest.importorskip("distributed", reason="dask is not installed: pip install 'minirnn[sweep]'")
+
+from minirnn.sweep import read_spec, sweep, sweep_runs
+from minirnn.sweep.cluster import connect
+from minirnn.sweep.trial import attempts
+from minirnn.train import list_runs, load_run, read_metrics
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")  # Dask's own
+HERE = Path(__file__).parent
+
+SPEC = """
+trials = {trials}
+repeats = {repeats}
+[train]
+text = "text"
+steps = {steps}
+seq_length = 8
+batch = 4
+val_every = 50
+save_every = 20
+[space]
+hidden = [4, 6, 8]
+lr = {{low = 1e-3, high = 1e-1, log = true}}
+"""
+
+
+@pytest.fixture
+def spec(tmp_path):
+    (tmp_path / "text").write_text("the cat sat on the mat, and the dog on the log. " * 40)
+
+    def write(trials, steps, repeats=1):
+        (tmp_path / "spec.toml").write_text(SPEC.format(trials=trials, steps=steps, repeats=repeats))
+        return read_spec(tmp_path / "spec.toml")
+
+    return write
+
+
+@pytest.fixture
+def objectives_on_path(monkeypatch):
+    paths = [str(HERE), str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+
+
+def kill_workers(folder, kills, seed, over):
+    """Kill, at random instants, processes that work on a trial, in the middle of it; how often it was one at work."""
+    rng, done = random.Random(seed), 0
+    while done < kills and not over.is_set():
+        time.sleep(rng.uniform(0.3, 1.0))
+        working = [path for path in folder.glob("trials/*") if (path / "checkpoints").is_dir()]
+        working = [path for path in working if not (path / "model.safetensors").exists()]
+        if working:
+            try:
+                os.kill(attempts(rng.choice(working))[-1]["pid"], signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            done += 1
+            time.sleep(1.5)  # a new worker takes that long to start
+    return done
+
+
+@pytest.mark.parametrize(
+    ("kills", "trials", "steps"), [(1, 2, 500), pytest.param(20, 22, 1200, marks=pytest.mark.slow)]
+)
+def test_a_trial_whose_worker_is_killed_goes_on_from_its_checkpoint(kills, trials, steps, spec, tmp_path):
+    made, over, killed = spec(trials=trials, steps=steps), threading.Event(), []
+    killer = threading.Thread(target=lambda: killed.append(kill_workers(tmp_path / "sweep", kills, kills, over)))
+    killer.start()
+    try:
+        with connect(workers=2) as client:
+            result = sweep_runs(made, tmp_path / "sweep", client=client)
+    finally:
+        over.set()
+        killer.join()
+    assert [one.number for one in result.trials] == list(range(trials))
+    assert [one.state for one in result.trials] == ["finished"] * trials
+    assert killed[0] == kills
+    assert result.lost >= 1
+    for one in result.trials:  # each an ordinary run, that says each step once
+        assert load_run(one.folder).figures["steps"] == steps
+        assert [record["step"] for record in read_metrics(one.folder)] == list(range(1, steps + 1))
+    assert [one.score for one in result.repeats] == [result.best.score]  # and killed or not, the same bits
+    print(
+        f"{killed[0]} workers killed, {result.lost} in the middle of a trial; {len(result.trials)} trials, all finished"
+    )
+
+
+@pytest.mark.slow
+def test_an_objective_that_kills_its_worker_once_is_tried_again(objectives_on_path, tmp_path):
+    with connect(workers=1) as client:
+        result = sweep(deadly, {"x": [0, 1, 2, 3]}, folder=tmp_path, client=client, trials=8, sampler="random")
+    assert [one.state for one in result.trials] == ["finished"] * 8
+    assert result.lost == sum(one.options["x"] in (1, 3) for one in result.trials)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [1, 10])
+def test_a_killed_driver_is_gone_on_with_and_no_trial_is_lost_or_counted_twice(kills, spec, tmp_path):
+    spec(trials=3 + kills, steps=600)
+    rng, folder = random.Random(kills), tmp_path / "sweep"
+    command = [sys.executable, "-m", "minirnn", "sweep", "--workers", "2"]
+    for k in range(kills):
+        words = ["--resume", folder] if k else [tmp_path / "spec.toml", "--out", folder]
+        driver = subprocess.Popen([*command, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        until = time.monotonic() + 60
+        before = len(list(folder.glob("trials/*/checkpoints")))
+        while len(list(folder.glob("trials/*/checkpoints"))) == before and driver.poll() is None:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        time.sleep(rng.uniform(0.0, 0.6))
+        driver.kill()
+        driver.communicate()
+    done = subprocess.run([*command, "--resume", folder], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert f"{3 + kills} trials: {3 + kills} finished, 0 pruned, 0 failed" in done.stdout
+    assert "again with the same seed" in done.stdout
+    assert "the same to the bit" in done.stdout
+    with (folder / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert sorted(int(row["trial"]) for row in rows) == list(range(3 + kills))
+    assert len(list_runs(folder / "trials")) == 3 + kills
+    assert all(run.finished for run in list_runs(folder))
+    lost = int(re.search(r"workers lost with a trial: (\d+)", done.stdout)[1])
+    print(f"the driver killed {kills} times, {lost} trials gone on with, {len(rows)} trials, all finished, none twice")

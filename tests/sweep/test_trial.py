@@ -1,0 +1,56 @@
+"""What an attempt says, and hears."""
+
+import json
+
+import pytest
+from objectives import troubled
+
+from minirnn.sweep import PrunedError, Trial
+from minirnn.sweep.trial import Job, SupersededError, attempts, read_lines, run_job, tell_to_stop
+
+
+def test_reports_are_lines_in_the_trials_folder(tmp_path):
+    trial = Trial(3, tmp_path / "3")
+    trial.report(10, 0.5)
+    trial.report(20, 0.25)
+    assert [(one["step"], one["score"]) for one in read_lines(tmp_path / "3" / "reports.jsonl")] == [
+        (10, 0.5),
+        (20, 0.25),
+    ]
+
+
+def test_a_line_that_a_kill_cut_short_is_passed_over(tmp_path):
+    trial = Trial(0, tmp_path)
+    trial.report(1, 0.5)
+    with (tmp_path / "reports.jsonl").open("a") as file:
+        file.write('{"step": 2, "sc')
+    assert len(read_lines(tmp_path / "reports.jsonl")) == 1
+    trial.report(3, 0.1)
+    assert [one["step"] for one in read_lines(tmp_path / "reports.jsonl")] == [1, 3]
+
+
+def test_who_was_told_to_stop_stops_at_the_next_report(tmp_path):
+    trial = Trial(0, tmp_path)
+    tell_to_stop(tmp_path, "pruned after step 7")
+    with pytest.raises(PrunedError, match="after step 7"):
+        trial.report(8, 1.0)
+    assert run_job(troubled, Job(0, str(tmp_path), {"x": 3}, 1))[:3] == ("pruned", None, "pruned after step 7")
+
+
+def test_who_was_taken_for_dead_leaves_the_trial_to_the_next(tmp_path):
+    first = Trial(0, tmp_path)
+    second = Trial(0, tmp_path)
+    with pytest.raises(SupersededError):
+        first.report(1, 0.0)
+    second.report(1, 0.0)
+    assert len(attempts(tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+    ("x", "state", "reason"),
+    [(0, "finished", ""), (1, "failed", "RuntimeError: there is no solution"), (2, "failed", "its score is nan")],
+)
+def test_however_an_attempt_ends_it_is_an_outcome(tmp_path, x, state, reason):
+    outcome = run_job(troubled, Job(0, str(tmp_path), {"x": x}, 1))
+    assert (outcome.state, outcome.reason) == (state, reason)
+    assert json.dumps(outcome)
