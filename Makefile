@@ -2,7 +2,7 @@
 # PEERS=1 also installs what tests and benchmarks compare with (PyTorch).
 PYTHON ?= python3
 PEERS ?=
-EXTRAS = dev,all$(if $(PEERS),$(comma)peers)
+EXTRAS = dev,all,mpi,sweep$(if $(PEERS),$(comma)peers)
 comma := ,
 BIN = .venv/bin
 INSTALLED = .venv/installed-$(EXTRAS)

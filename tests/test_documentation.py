@@ -79,7 +79,32 @@ def test_the_guide_to_checking_a_gradient(tmp_path):
     assert "1 passed" in passed.stdout, passed.stdout
 
 
-@pytest.mark.parametrize("page", ["docs/training.md", "docs/data.md"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "docs/compiled.md",
+        "docs/training.md",
+        "docs/data.md",
+        "docs/heads.md",
+        "docs/regularisation.md",
+        "docs/stacks.md",
+    ],
+)
 def test_the_code_of_a_page_runs(page, tmp_path):
     code = f"import os; os.chdir({str(tmp_path)!r})\n" + "\n".join(python_blocks(page))
     run("-c", code)
+
+
+def test_the_page_on_onnx(tmp_path):
+    pytest.importorskip("onnx", reason="onnx is not installed: pip install 'minirnn[onnx]'")
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'minirnn[peers]'")
+    (tmp_path / "text").write_text("the cat sat on the mat.\n" * 100)
+    small = ["--steps", 30, "--hidden", 16, "--batch", 4, "--seq-length", 16]
+    run("-m", "minirnn", "train", tmp_path / "text", *small, "--out", tmp_path / "run")
+    run("-m", "minirnn", "export", tmp_path / "run", tmp_path / "model.onnx")
+    there = f"import os, sys; os.chdir({str(tmp_path)!r})\n"
+    elsewhere, from_python = python_blocks("docs/onnx.md")
+    printed = run("-c", f"{there}sys.modules['minirnn'] = None\n{elsewhere}")  # nothing of ours is needed
+    assert len(printed.strip("\n")) > 150
+    assert set(printed) <= set("the cat sat on the mat.\n\N{REPLACEMENT CHARACTER}")
+    assert float(run("-c", there + from_python)) < 1e-5

@@ -132,3 +132,39 @@ def test_the_fused_cross_entropy_equals_its_twin_of_primitives_in_every_order(sm
     orders = [lambda f: f(x), lambda f: minirnn.grad(f)(x), lambda f: minirnn.jvp(f, [x], [direction])[1]]
     for order in [*orders, lambda f: minirnn.hvp(f)(x, direction)]:
         np.testing.assert_allclose(order(fused), order(slow), rtol=1e-12, atol=1e-12)
+
+
+# ---------------------------------------------------------------- activation regularisation
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_activation_regularization_is_its_formula(dtype, rng):
+    h = rng.standard_normal((5, 3, 4)).astype(dtype)
+    ar, tar = losses.activation_regularization(h), losses.temporal_activation_regularization(h)
+    assert ar.dtype == tar.dtype == dtype
+    np.testing.assert_allclose(ar, np.mean(h**2), rtol=1e-6)
+    np.testing.assert_allclose(tar, np.mean([(h[t + 1] - h[t]) ** 2 for t in range(4)]), rtol=1e-6)
+
+
+def test_activation_regularization_counts_each_sequence_to_its_end(rng):
+    h, lengths = rng.standard_normal((5, 4, 3)), [5, 2, 1, 0]
+    entries = [h[t, b] for b, n in enumerate(lengths) for t in range(n)]
+    moves = [h[t + 1, b] - h[t, b] for b, n in enumerate(lengths) for t in range(n - 1)]
+    ar = losses.activation_regularization(h, lengths=lengths)
+    tar = losses.temporal_activation_regularization(h, lengths=lengths)
+    np.testing.assert_allclose(ar, np.mean(np.square(entries)))
+    np.testing.assert_allclose(tar, np.mean(np.square(moves)))
+    assert losses.temporal_activation_regularization(h[:1]) == 0
+
+
+@pytest.mark.parametrize("lengths", [None, [3, 1]])
+@pytest.mark.parametrize("name", ["activation_regularization", "temporal_activation_regularization"])
+def test_activation_regularizations_gradient(name, lengths, rng, gradcheck):
+    assert gradcheck(lambda h: getattr(losses, name)(h, lengths=lengths), rng.standard_normal((3, 2, 2))).ok
+
+
+def test_activation_regularization_refuses_what_is_no_sequence():
+    with pytest.raises(TypeError, match="temporal_activation_regularization: outputs: int64 came"):
+        losses.temporal_activation_regularization(np.ones((2, 3, 1), int))
+    with pytest.raises(ValueError, match=r"\(T, B, ...\) was expected"):
+        losses.activation_regularization(np.ones(3), lengths=[1])
+    with pytest.raises(ValueError, match="between 1 and 4, xs has 3 steps"):
+        losses.temporal_activation_regularization(np.ones((3, 2, 1)), lengths=[1, 4])

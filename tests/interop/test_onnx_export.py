@@ -1,0 +1,130 @@
+"""to_onnx: what onnxruntime computes of the file is what the model computes."""
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+from onnx_cases import LENGTHS, MODELS, moved_state, sequences_for, session, tied, worst_error
+from padded_batches import sequences
+
+import minirnn
+from minirnn import Recurrent, cells, tree
+
+onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'minirnn[onnx]'")
+reference = pytest.importorskip("onnx.reference")
+pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'minirnn[peers]'")
+
+from minirnn.interop.onnx import CannotExport, to_onnx  # noqa: E402
+
+
+@pytest.mark.parametrize(
+    ("name", "reverse"),
+    [(name, False) for name in cells.names()] + [("MGU", True), ("sLSTM", True), ("ConvLSTM", True)],
+)
+def test_every_cell_of_the_zoo_runs_in_onnxruntime(name, reverse, tmp_path, worst_errors):
+    layer = Recurrent(cells.small(name, rng=np.random.default_rng(0), dtype=np.float32), reverse=reverse)
+    xs, state = sequences(layer.cell, 6, 3)
+    to_onnx(layer, xs[:3, :2], tmp_path / "m.onnx", state=True, lengths=True)
+    fed = {"xs": xs, **dict(tree.named_leaves(state, "state"))}
+    came = session(tmp_path / "m.onnx").run(None, {**fed, "sequence_lens": LENGTHS.astype(np.int32)})
+    error = worst_error(came, layer(xs, state, lengths=LENGTHS))
+    worst_errors("onnx")(name, error, "outputs and final state, ragged")
+    assert error < 1e-5
+
+
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "ragged"])
+@pytest.mark.parametrize("with_state", [False, True], ids=["own state", "state"])
+@pytest.mark.parametrize("name", MODELS)
+def test_models_run_in_onnxruntime_at_other_sizes_than_the_example(name, with_state, lengths, tmp_path):
+    rng = np.random.default_rng(0)
+    model = MODELS[name](rng)
+    xs, small = sequences_for(name, model, rng), sequences_for(name, model, rng, 2, 1)
+    to_onnx(model, small, tmp_path / "m.onnx", state=with_state, lengths=lengths is not None)
+    state, named = moved_state(model, rng) if with_state else (None, {})
+    fed = {"xs": xs, **named} | ({} if lengths is None else {"sequence_lens": lengths.astype(np.int32)})
+    came = session(tmp_path / "m.onnx").run(None, fed)
+    assert worst_error(came, model(xs, state, lengths=lengths)) < 1e-5
+
+
+def test_a_model_without_recurrent_layers_has_one_output(tmp_path):
+    model = minirnn.Sequential(minirnn.Linear(3, 4), minirnn.functional.relu, minirnn.Linear(4, 2))
+    xs = np.random.default_rng(0).standard_normal((5, 3), dtype=np.float32)
+    to_onnx(model, xs[:1], tmp_path / "m.onnx")
+    assert worst_error(session(tmp_path / "m.onnx").run(None, {"xs": xs}), model(xs)) < 1e-6
+
+
+@pytest.mark.parametrize("name", ["LSTM", "sLSTM", "RGLRU"])
+def test_float64_is_kept(name, tmp_path):
+    """onnxruntime has no float64 for some operations; onnx's own evaluator has."""
+    rng = np.random.default_rng(0)
+    lstm = minirnn.LSTM(3, 4, rng=rng, dtype=np.float64)
+    layer = lstm if name == "LSTM" else Recurrent(cells.small(name, rng=rng))
+    xs = rng.standard_normal((4, 2, layer.input_size))
+    to_onnx(layer, xs, tmp_path / "m.onnx")
+    proto = onnx.load(tmp_path / "m.onnx")
+    weights = [one for one in proto.graph.initializer if one.data_type not in (onnx.TensorProto.INT64,)]
+    assert {one.data_type for one in weights} <= {onnx.TensorProto.DOUBLE, onnx.TensorProto.BOOL}
+    came = reference.ReferenceEvaluator(proto).run(None, {"xs": xs})
+    assert worst_error(came, layer(xs)) < 1e-12
+
+
+def test_each_weight_is_in_the_file_once(tmp_path):
+    model = tied(np.random.default_rng(0))
+    to_onnx(model, np.zeros((2, 1), np.int64), tmp_path / "m.onnx")
+    floats = [
+        one for one in onnx.load(tmp_path / "m.onnx").graph.initializer if one.data_type == onnx.TensorProto.FLOAT
+    ]
+    assert sum(np.prod(one.dims) for one in floats) == model.num_parameters()
+
+
+def test_rnn_lstm_and_gru_are_onnxs_operators_and_other_cells_scans(tmp_path):
+    model = minirnn.Stacked([minirnn.LSTM(3, 4, 2, bidirectional=True), minirnn.GRUCell(8, 4), cells.MGU(4, 4)])
+    to_onnx(model, np.zeros((2, 1, 3), np.float32), tmp_path / "m.onnx")
+    kinds = [node.op_type for node in onnx.load(tmp_path / "m.onnx").graph.node]
+    assert [kind for kind in kinds if kind in ("RNN", "LSTM", "GRU", "Scan")] == ["LSTM", "LSTM", "GRU", "Scan"]
+
+
+@minirnn.cell(w=("hidden", "input"))
+def turning_cell(p, h, x):
+    h = anp.arctan2(x @ p.w.T, 1.0 + h * h)
+    return h, h
+
+
+class Odd(minirnn.Cell):
+    input_size, hidden_size = 2, 2
+
+    def __init__(self):
+        self.w = minirnn.Parameter(np.ones((2, 2), np.float32))
+
+    def inputs(self, xs, *, rng=None):
+        return xs * xs
+
+    def step(self, h, x):
+        h = h + x @ self.w
+        return h, h
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (Recurrent(turning_cell(2, 3)), r"turning_cell: ONNX has no operation 'arctan2'"),
+        (Recurrent(Odd()), r"Odd: what its inputs\(\) makes as input is neither"),
+        (minirnn.Sequential(minirnn.GRU(2, 3), lambda x: x[-1]), r"layers\.1: the function <lambda> has no form"),
+        (
+            minirnn.Sequential(minirnn.GRU(2, 3), minirnn.GRU(3, 3, batch_first=True)),
+            "some of the layers have batch_first",
+        ),
+    ],
+)
+def test_what_onnx_cannot_say_is_named_and_no_file_is_written(model, says, tmp_path):
+    with pytest.raises(CannotExport, match=says):
+        to_onnx(model, np.zeros((2, 1, 2), np.float32), tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_asked_for_in_vain_is_told(tmp_path):
+    with pytest.raises(TypeError, match=r"GRUCell came, which is a cell; give its layer"):
+        to_onnx(minirnn.GRUCell(2, 3), np.zeros((2, 1, 2), np.float32), tmp_path / "m.onnx")
+    with pytest.raises(ValueError, match="lengths=True came, and Linear holds no layer"):
+        to_onnx(minirnn.Linear(2, 3), np.zeros((2, 2), np.float32), tmp_path / "m.onnx", lengths=True)
+    with pytest.raises(ValueError, match=r"shape \(2, 2\); \(T, B, F\)"):
+        to_onnx(minirnn.GRU(2, 3), np.zeros((2, 2), np.float32), tmp_path / "m.onnx")
