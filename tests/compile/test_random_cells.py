@@ -103,7 +103,7 @@ def test_a_random_cell_agrees_to_ten_digits(cell, ragged, reverse):
 
 
 @pytest.mark.slow
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(CELLS)
 def test_a_random_cell_in_numba_agrees_to_ten_digits(cell):
     pytest.importorskip("numba")
