@@ -13,7 +13,7 @@ from rich.table import Table
 
 import minirnn
 from benchmarks.peers import _installed
-from benchmarks.timing import interleaved
+from benchmarks.timing import THREADS, interleaved
 from minirnn.kernels.tier import tier
 
 __all__ = ["CELLS", "SIZES", "measure", "table"]
@@ -21,7 +21,6 @@ __all__ = ["CELLS", "SIZES", "measure", "table"]
 Call = Callable[[], Any]
 SIZES = [(1, 25, 29, 100), (16, 50, 64, 128), (32, 100, 128, 256)]
 CELLS = ["MGU", "JANET", "PeepholeLSTM", "IndRNN", "LiGRU"]
-THREADS = 2
 
 
 def ours(cell: Any, size: tuple[int, int, int, int], engine: str, kernels: str = "auto") -> Call:

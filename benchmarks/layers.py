@@ -13,13 +13,12 @@ import minirnn
 from benchmarks.memory import peak_memory
 from benchmarks.ours import kernel_call, layer_call
 from benchmarks.peers import Problem, autograd_loop, jax_scan, torch_layer
-from benchmarks.timing import Contender, apart, interleaved
+from benchmarks.timing import THREADS, Contender, apart, interleaved
 
 __all__ = ["SIZES", "measure", "plot", "table"]
 
 SIZES = [(1, 25, 29, 100), (16, 50, 64, 128), (32, 100, 128, 256), (64, 100, 256, 512)]
 SLOW_LOOPS_UP_TO = 16 * 50 * 128  # B T H: beyond, a traced Python loop takes seconds
-THREADS = 2
 OURS = ["minirnn", "minirnn, kernel alone", "minirnn, NumPy tier", "minirnn, python engine"]
 PEERS = ["torch", "jax", "autograd"]
 

@@ -9,10 +9,9 @@ from pathlib import Path
 
 from benchmarks.ours import layer_call
 from benchmarks.peers import Problem
+from benchmarks.timing import THREADS
 
 __all__ = ["peak_memory"]
-
-THREADS = 2
 
 
 def peak_memory(problem: Problem) -> float:

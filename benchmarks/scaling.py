@@ -7,11 +7,10 @@ from typing import Any
 
 from rich.table import Table
 
-from benchmarks.layers import THREADS
 from benchmarks.memory import peak_memory
 from benchmarks.ours import layer_call
 from benchmarks.peers import Problem, torch_layer
-from benchmarks.timing import Contender, apart
+from benchmarks.timing import THREADS, Contender, apart
 
 __all__ = ["measure", "plot", "table"]
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from statistics import median
 from typing import Any, NamedTuple
 
-__all__ = ["Contender", "Timing", "apart", "interleaved"]
+__all__ = ["THREADS", "Contender", "Timing", "apart", "interleaved"]
 
+THREADS = 2  # that every contender may use
 SETTLE = 0.1  # seconds until the pool of whoever was before has gone to sleep
 
 

@@ -10,9 +10,8 @@ import numpy as np
 from rich.table import Table
 
 import minirnn
-from benchmarks.layers import THREADS
 from benchmarks.peers import Call
-from benchmarks.timing import Contender, apart
+from benchmarks.timing import THREADS, Contender, apart
 from minirnn.losses import cross_entropy
 from minirnn.optim import Adam, clip_by_global_norm
 

@@ -12,9 +12,8 @@ import numpy as np
 from rich.table import Table
 
 import minirnn
-from benchmarks.layers import THREADS
 from benchmarks.peers import Call
-from benchmarks.timing import Contender, apart
+from benchmarks.timing import THREADS, Contender, apart
 from minirnn import Recurrent, cells
 from minirnn.layers.cells.registry import card
 from minirnn.layers.recurrent import Cell

@@ -16,7 +16,7 @@ from minirnn import functional, tree
 from minirnn.boxes import dtype_of, shape_of
 from minirnn.module import Array
 
-__all__ = ["read_only", "run"]
+__all__ = ["only_where", "read_only", "run"]
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -32,7 +32,7 @@ def run(step: Step, state: Any, xs: Any, lengths: Array | None = None, reverse: 
     steps = shape_of(columns[0])[0]
     inside = None if lengths is None else onp.arange(steps)[:, None] < lengths
     if inside is not None:
-        columns = [_only_where(inside, column) for column in columns]
+        columns = [only_where(inside, column) for column in columns]
     outputs: list[Any] = [None] * steps
     try:
         for t in reversed(range(steps)) if reverse else range(steps):
@@ -43,7 +43,7 @@ def run(step: Step, state: Any, xs: Any, lengths: Array | None = None, reverse: 
             new, outputs[t] = result
             if inside is not None and not inside[t].all():
                 new = tree.map(partial(_where, inside[t]), new, state)
-                outputs[t] = tree.map(partial(_only_where, inside[t]), outputs[t])
+                outputs[t] = tree.map(partial(only_where, inside[t]), outputs[t])
             state = new
         if steps == 0:
             return tree.map(_copied, state), _no_outputs(step, state, rebuild, columns)
@@ -102,7 +102,7 @@ def _where(mask: Array, array: Any, other: Any) -> Any:
     return np.where(_beside(mask, array), array, other)
 
 
-def _only_where(mask: Array, array: Any) -> Any:
+def only_where(mask: Array, array: Any) -> Any:
     """The array with zeros where the mask is False, whatever stands there (also nan)."""
     return _where(mask, array, onp.zeros((), dtype_of(array)))
 

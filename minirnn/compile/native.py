@@ -16,9 +16,8 @@ from numba.extending import intrinsic, overload
 
 from minirnn.kernels.native.curves import LN2, power_of_two, tanh
 from minirnn.kernels.native.gemm import multiply, multiply_transposed, pack, packed_size
-from minirnn.kernels.native.jit import OPTIONS
-from minirnn.kernels.native.products import _add_sums as add_sums
-from minirnn.kernels.native.products import flags_of, packed, packed_transposed
+from minirnn.kernels.native.jit import OPTIONS, compiled
+from minirnn.kernels.native.products import add_sums, flags_of, packed, packed_transposed
 
 __all__ = [
     "add_sums",
@@ -37,14 +36,6 @@ __all__ = [
     "poke",
     "tanh",
 ]
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """A generated function, compiled when it is first called and cached beside its file."""
-    try:
-        return njit(cache=True, **OPTIONS)(function)
-    except RuntimeError:  # there is no file, or no cache can be written
-        return njit(**OPTIONS)(function)
 
 
 class _Apart(Compiler):  # type: ignore[misc]

@@ -7,6 +7,7 @@ sequence comes as flipped views.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -137,21 +138,12 @@ def _run_piece(
         outside = _outside(problem, now, rows)
         x = [_rows_in(a, now, rows, outside, work, f"x {i}") for i, a in enumerate(problem.xs)]
         y = [_rows_out(outputs, i, now, rows, leaf, work) for i, leaf in enumerate(leaves)]
-        with threads.single_threaded_blas if _small(problem, count) else _NOTHING:
+        with threads.single_threaded_blas if _small(problem, count) else nullcontext():
             problem.program.forward(n, count, problem.parameters, once, x, s, k, y, keep, outside, work.array)
         if outputs is not None:
             _deliver(y, outputs, now, rows, outside)
         entering = [array[n * count : (n + 1) * count] for array in s]
     return list(entering)
-
-
-class _Nothing:
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *error: object) -> None: ...
-
-
-_NOTHING = _Nothing()
 
 
 def _small(problem: Problem, count: int) -> bool:
@@ -198,7 +190,7 @@ def backward(
                 dx = _d_inputs(problem, d_xs, now, kept.rows, work) if wants[0] else _no_d_inputs(problem)
                 s = [array[first * count : (last + 1) * count] for array in states]
                 held = [array[first * count : last * count] for array in stored]
-                with threads.single_threaded_blas if _small(problem, count) else _NOTHING:
+                with threads.single_threaded_blas if _small(problem, count) else nullcontext():
                     program.backward(
                         n,
                         count,

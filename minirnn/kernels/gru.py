@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minirnn.kernels.kernel import Gradients, Kernel, Sizes, Tape, register
+from minirnn.kernels.kernel import Cotangents, Kernel, Sizes, Tape, register
 from minirnn.kernels.workspace import Workspace
 from minirnn.module import Array
 
@@ -105,17 +105,8 @@ class GRUKernel(Kernel):
         hidden = len(weight_ih) // 3
         return np.concatenate([weight_ih[2 * hidden :], weight_ih[: 2 * hidden]])
 
-    def unwind(
-        self,
-        weights: Any,
-        tape: Tape,
-        d_outputs: Array,
-        d_state: dict[str, Array],
-        dz: Array,
-        gradients: Gradients,
-        outside: Array | None,
-        work: Workspace,
-    ) -> None:
+    def unwind(self, weights: Any, tape: Tape, moving: Cotangents, outside: Array | None, work: Workspace) -> None:
+        d_outputs, d_state, dz, _ = moving
         steps, b, hidden = tape["s"].shape
         dh, keep = d_state["h"], tape["z"][:, :, hidden : 2 * hidden]
         each, from_state = dz.reshape(steps, b, 4, hidden), dz[:, :, hidden:]

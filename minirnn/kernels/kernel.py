@@ -20,7 +20,7 @@ from minirnn import threads
 from minirnn.kernels.workspace import Workspace
 from minirnn.module import Array
 
-__all__ = ["Call", "Gradients", "Kernel", "Sizes", "Tape", "find", "register", "rows_of"]
+__all__ = ["Call", "Cotangents", "Gradients", "Kernel", "Sizes", "Tape", "find", "register", "rows_of"]
 
 FORWARD_NUMBERS, BACKWARD_NUMBERS = 1 << 20, 1 << 25  # pre-activations in a block
 
@@ -62,6 +62,16 @@ class Gradients:
     def add(self, other: "Gradients") -> None:
         for name, total in self.arrays.items():
             total += other.arrays[name]
+
+
+class Cotangents(NamedTuple):
+    """What the steps of a block are run backward with: d_outputs (n, b, P); d_state, changed in place; dz, to be
+    filled, (n, b, width); and the gradients, for a weight that is used within the loop."""
+
+    outputs: Array
+    state: dict[str, Array]
+    dz: Array
+    gradients: Gradients
 
 
 def rows_of(array: Array) -> Array:
@@ -183,34 +193,36 @@ class Kernel:
         d_outputs: (n, b, P), zero where a sequence is over; d_state comes in as the cotangents of the block's last
         state and leaves as those of its first; d_x is written, gradients are added to.
         """
-        return [partial(self._backward, weights, x, tape, d_outputs, d_state, d_x, gradients, outside, work)]
-
-    def _backward(
-        self,
-        weights: Any,
-        x: Array,
-        tape: Tape,
-        d_outputs: Array,
-        d_state: dict[str, Array],
-        d_x: Array | None,
-        gradients: Gradients,
-        outside: Array | None,
-        work: Workspace,
-    ) -> None:
         n, b = d_outputs.shape[:2]
         dz = work.array("dz", (n, b, self.dz_width(tape)), x.dtype)
-        with self.blas_in_the_loop(b, dz.shape[2], d_outputs.shape[2]):
-            self.unwind(weights, tape, d_outputs, d_state, dz, gradients, outside, work)
+        calls = self.unwinding(weights, tape, Cotangents(d_outputs, d_state, dz, gradients), outside, work)
         if d_x is not None:
-            self.input_gradient(weights, rows_of(dz), d_x)
-        self.weight_gradients(rows_of(dz), x, rows_of(tape["h"][:-1]), gradients, work)
+            calls.append(self.input_gradient(weights, rows_of(dz), d_x))
+        calls.append(self.weight_gradients(rows_of(dz), x, rows_of(tape["h"][:-1]), gradients, work))
+        return calls
 
-    def input_gradient(self, weights: Any, dz: Array, d_x: Array) -> None:
+    def unwinding(
+        self, weights: Any, tape: Tape, moving: Cotangents, outside: Array | None, work: Workspace
+    ) -> list[Call]:
+        """The calls that run the steps backward: fill dz, and take the state's cotangents from the block's end to its
+        start."""
+
+        def unwind() -> None:
+            with self.blas_in_the_loop(len(moving.dz[0]), moving.dz.shape[2], moving.outputs.shape[2]):
+                self.unwind(weights, tape, moving, outside, work)
+
+        return [unwind]
+
+    def input_gradient(self, weights: Any, dz: Array, d_x: Array) -> Call:
+        """The call that writes d_x."""
         columns = self.input_columns(dz.shape[1])
-        np.matmul(dz[:, columns[0][0] : columns[-1][1]], weights.ih, out=d_x)
+        return partial(np.matmul, dz[:, columns[0][0] : columns[-1][1]], weights.ih, out=d_x)
 
-    def weight_gradients(self, dz: Array, x: Array, h: Array, gradients: Gradients, work: Workspace) -> None:
-        """Add dz^T x, dz^T h and the sums of dz to the gradients that are asked for."""
+    def weight_gradients(self, dz: Array, x: Array, h: Array, gradients: Gradients, work: Workspace) -> Call:
+        """The call that adds dz^T x, dz^T h and the sums of dz to the gradients that are asked for."""
+        return partial(self._add_weight_gradients, dz, x, h, gradients, work)
+
+    def _add_weight_gradients(self, dz: Array, x: Array, h: Array, gradients: Gradients, work: Workspace) -> None:
         ones = work.array("ones", (len(x), 1), x.dtype)
         ones.fill(1.0)
         first, last = self.state_columns(dz.shape[1])
@@ -234,18 +246,8 @@ class Kernel:
             np.matmul(left.T, right, out=product)
             total += product
 
-    def unwind(
-        self,
-        weights: Any,
-        tape: Tape,
-        d_outputs: Array,
-        d_state: dict[str, Array],
-        dz: Array,
-        gradients: Gradients,
-        outside: Array | None,
-        work: Workspace,
-    ) -> None:
-        """Run the steps backward: fill dz, and take d_state from the block's end to its start."""
+    def unwind(self, weights: Any, tape: Tape, moving: Cotangents, outside: Array | None, work: Workspace) -> None:
+        """What `unwinding` calls, in NumPy."""
         raise NotImplementedError
 
     # ------------------------------------------------------------------ tangent

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minirnn.kernels.kernel import Gradients, Kernel, Sizes, Tape, register, rows_of
+from minirnn.kernels.kernel import Cotangents, Kernel, Sizes, Tape, register, rows_of
 from minirnn.kernels.workspace import Workspace
 from minirnn.module import Array
 
@@ -100,17 +100,8 @@ class LSTMKernel(Kernel):
                 np.copyto(h[t + 1], h[t], where=outside[t])
                 np.copyto(c[t + 1], c[t], where=outside[t])
 
-    def unwind(
-        self,
-        weights: Any,
-        tape: Tape,
-        d_outputs: Array,
-        d_state: dict[str, Array],
-        dz: Array,
-        gradients: Gradients,
-        outside: Array | None,
-        work: Workspace,
-    ) -> None:
+    def unwind(self, weights: Any, tape: Tape, moving: Cotangents, outside: Array | None, work: Workspace) -> None:
+        d_outputs, d_state, dz, gradients = moving
         n, b, hidden = tape["tanh_c"].shape
         dh, dc, f = d_state["h"], d_state["c"], gates_of(tape["z"])[1]
         by_dc = dz.reshape(n, b, 4, hidden)[:, :, :3]

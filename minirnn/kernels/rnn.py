@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minirnn.kernels.kernel import Gradients, Kernel, Tape, register
+from minirnn.kernels.kernel import Cotangents, Kernel, Tape, register
 from minirnn.kernels.workspace import Workspace
 from minirnn.module import Array
 
@@ -46,17 +46,8 @@ class Simple(Kernel):
             if outside is not None:
                 np.copyto(h[t + 1], h[t], where=outside[t])
 
-    def unwind(
-        self,
-        weights: Any,
-        tape: Tape,
-        d_outputs: Array,
-        d_state: dict[str, Array],
-        dz: Array,
-        gradients: Gradients,
-        outside: Array | None,
-        work: Workspace,
-    ) -> None:
+    def unwind(self, weights: Any, tape: Tape, moving: Cotangents, outside: Array | None, work: Workspace) -> None:
+        d_outputs, d_state, dz, _ = moving
         h, w, dh = tape["h"], weights.hh, d_state["h"]
         passed = work.array("passed", dh.shape, dh.dtype)
         self.slope(h[1:], dz)

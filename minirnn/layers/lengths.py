@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-import autograd.numpy as np
 import numpy as onp
 
-from minirnn.boxes import dtype_of, shape_of
+from minirnn import loop
+from minirnn.boxes import shape_of
 from minirnn.module import Array
 from minirnn.primitive import primitive
 
@@ -17,9 +17,7 @@ def only_inside(xs: Array, lengths: Array | None) -> Array:
     """xs (T, B, ...) with zeros past each sequence's end, whatever stands there (also nan); lengths: (B,) or None."""
     if lengths is None:
         return xs
-    inside = onp.arange(shape_of(xs)[0])[:, None] < lengths
-    inside = inside.reshape(inside.shape + (1,) * (len(shape_of(xs)) - 2))
-    return np.where(inside, xs, onp.zeros((), dtype_of(xs)))
+    return loop.only_where(onp.arange(shape_of(xs)[0])[:, None] < lengths, xs)
 
 
 def _reversed(xs: Array, lengths: Array | None) -> Array:

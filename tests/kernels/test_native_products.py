@@ -9,7 +9,7 @@ pytest.importorskip("numba", reason="Numba is not installed: pip install 'minirn
 
 from minirnn.kernels.native import curves, gemm
 from minirnn.kernels.native.jit import compiled
-from minirnn.kernels.native.products import _add_sums, packed, packed_transposed
+from minirnn.kernels.native.products import add_sums, packed, packed_transposed
 from minirnn.kernels.workspace import Workspace
 
 sizes = st.integers(1, 130)
@@ -67,7 +67,7 @@ def test_packing_transposed_is_packing_the_scaled_transpose(n, k, dtype):
 def test_sums_of_columns(count, width, dtype, add):
     rows, total = draw(0, (count, width + 2), dtype), draw(1, width, dtype)
     expected = (total if add else 0) + rows[:, 1:-1].sum(0)
-    _add_sums(rows.reshape(-1), 1, width + 1, width + 2, total, 0, add)
+    add_sums(rows.reshape(-1), 1, width + 1, width + 2, total, 0, add)
     assert_close(total, expected, count, dtype)
 
 

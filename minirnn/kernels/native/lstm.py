@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn.kernels import lstm
-from minirnn.kernels.kernel import Call, Gradients, Tape, rows_of
+from minirnn.kernels.kernel import Call, Cotangents, Tape, rows_of
 from minirnn.kernels.native.curves import tanh
 from minirnn.kernels.native.gemm import multiply
 from minirnn.kernels.native.jit import compiled
@@ -67,16 +67,9 @@ class NativeLSTM(NativeKernel, lstm.LSTMKernel):
         return _Backward(ih, hh, hh[:0] if hr is None else packed(memory, "hr", hr), memory)
 
     def unwinding(
-        self,
-        weights: Any,
-        tape: Tape,
-        d_outputs: Array,
-        d_state: dict[str, Array],
-        dz: Array,
-        gradients: Gradients,
-        outside: Array | None,
-        work: Workspace,
+        self, weights: Any, tape: Tape, moving: Cotangents, outside: Array | None, work: Workspace
     ) -> list[Call]:
+        d_outputs, d_state, dz, gradients = moving
         n, b, hidden = tape["tanh_c"].shape
         shown, projected = d_outputs.shape[2], "m" in tape
         dm = work.array("dm", (b, hidden), dz.dtype) if projected else d_state["h"]

@@ -7,14 +7,23 @@ from typing import Any
 import numpy as np
 
 from minirnn import threads
-from minirnn.kernels.kernel import Call, Gradients, Kernel, Sizes, Tape, rows_of
+from minirnn.kernels.kernel import Call, Gradients, Kernel, Sizes
 from minirnn.kernels.native import gemm
 from minirnn.kernels.native.gemm import multiply, multiply_transposed, pack
 from minirnn.kernels.native.jit import compiled
 from minirnn.kernels.workspace import Workspace
 from minirnn.module import Array
 
-__all__ = ["NativeKernel", "copy_row", "fill_row", "flags_of", "packed", "packed_transposed", "project_ahead"]
+__all__ = [
+    "NativeKernel",
+    "add_sums",
+    "copy_row",
+    "fill_row",
+    "flags_of",
+    "packed",
+    "packed_transposed",
+    "project_ahead",
+]
 
 NUMBERS = 1 << 20  # pre-activations in a block
 PROJECTED = 64  # rows projected at once: enough for whole tiles, and still in the cache when the loop comes to them
@@ -71,7 +80,7 @@ def project_ahead(z: Array, z_at: int, x: Array, t: int, n: int, b: int, ih: Arr
 
 
 @compiled
-def _add_sums(rows: Array, first: int, last: int, width: int, total: Array, at: int, add: bool) -> None:
+def add_sums(rows: Array, first: int, last: int, width: int, total: Array, at: int, add: bool) -> None:
     """total[at:] (+)= the sum of columns first..last of rows (flat, `width` wide), by partial sums of 64 rows."""
     count = last - first
     onto, part = total[at : at + count], np.empty(count, rows.dtype)
@@ -128,12 +137,12 @@ def _weight_gradients(
             at = row * n_x
             multiply_transposed(dz, left, width, right - left, k, ih, at, right_x, n_x, ih, right_x, start, add)
         if bias_ih.size:
-            _add_sums(dz, left, right, width, bias_ih, row, add)
+            add_sums(dz, left, right, width, bias_ih, row, add)
     if bias_hh.size and bias_ih.size and len(columns) == 1 and columns[0, 0] == first and columns[0, 1] == last:
         for j in range(bias_hh.size):  # the same sums
             bias_hh[j] = bias_ih[j]
     elif bias_hh.size:
-        _add_sums(dz, first, last, width, bias_hh, start, add)
+        add_sums(dz, first, last, width, bias_hh, start, add)
 
 
 class NativeKernel(Kernel):
@@ -150,47 +159,13 @@ class NativeKernel(Kernel):
     def blas_in_the_loop(self, batch: int, width: int, shown: int) -> AbstractContextManager[None]:
         return nullcontext()  # there is none
 
-    def backward(
-        self,
-        weights: Any,
-        x: Array,
-        tape: Tape,
-        d_outputs: Array,
-        d_state: dict[str, Array],
-        d_x: Array | None,
-        gradients: Gradients,
-        outside: Array | None,
-        work: Workspace,
-    ) -> list[Call]:
-        n, b = d_outputs.shape[:2]
-        dz = work.array("dz", (n, b, self.dz_width(tape)), x.dtype)
-        calls = self.unwinding(weights, tape, d_outputs, d_state, dz, gradients, outside, work)
-        if d_x is not None:
-            calls.append(self._input_gradient(weights, rows_of(dz), d_x))
-        calls.append(self._weight_gradients(rows_of(dz), x, rows_of(tape["h"][:-1]), gradients, work))
-        return calls
-
-    def unwinding(
-        self,
-        weights: Any,
-        tape: Tape,
-        d_outputs: Array,
-        d_state: dict[str, Array],
-        dz: Array,
-        gradients: Gradients,
-        outside: Array | None,
-        work: Workspace,
-    ) -> list[Call]:
-        """The calls that do what `unwind` does."""
-        raise NotImplementedError
-
-    def _input_gradient(self, weights: Any, dz: Array, d_x: Array) -> Call:
+    def input_gradient(self, weights: Any, dz: Array, d_x: Array) -> Call:
         width, columns = dz.shape[1], self.input_columns(dz.shape[1])
         first, k, n = columns[0][0], columns[-1][1] - columns[0][0], d_x.shape[1]
         left = (dz.reshape(-1), first, width, len(dz))
         return partial(gemm.multiply, d_x.reshape(-1), 0, n, *left, weights.ih, k, n, False)
 
-    def _weight_gradients(self, dz: Array, x: Array, h: Array, gradients: Gradients, work: Workspace) -> Call:
+    def weight_gradients(self, dz: Array, x: Array, h: Array, gradients: Gradients, work: Workspace) -> Call:
         width, none = dz.shape[1], _nothing(dz.dtype)
         totals, add = [], True
         for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn.kernels import rnn
-from minirnn.kernels.kernel import Call, Gradients, Tape
+from minirnn.kernels.kernel import Call, Cotangents, Tape
 from minirnn.kernels.native.curves import tanh
 from minirnn.kernels.native.gemm import multiply
 from minirnn.kernels.native.jit import compiled
@@ -60,16 +60,9 @@ class NativeSimple(NativeKernel, rnn.Simple):
         return _Backward(ih, packed(memory, "hh", parameters["weight_hh"]), memory)
 
     def unwinding(
-        self,
-        weights: Any,
-        tape: Tape,
-        d_outputs: Array,
-        d_state: dict[str, Array],
-        dz: Array,
-        gradients: Gradients,
-        outside: Array | None,
-        work: Workspace,
+        self, weights: Any, tape: Tape, moving: Cotangents, outside: Array | None, work: Workspace
     ) -> list[Call]:
+        d_outputs, d_state, dz, _ = moving
         n, b, hidden = dz.shape
         passed = work.array("passed", (b, hidden), dz.dtype)
         flat = [array.reshape(-1) for array in (tape["h"], d_outputs, d_state["h"], dz, passed)]
