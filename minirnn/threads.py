@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from minirnn.module import Array
 __all__ = ["SHARE", "each", "get_num_threads", "product", "set_num_threads", "single_threaded_blas"]
 
 SHARE = 4e6  # multiplications and additions that are worth a thread of their own
+# From here on OpenBLAS wakes its pool: operations of a product of two matrices, and of one with a vector.
+_BLAS_SHARES, _BLAS_SHARES_VECTOR = 2.0 * (1 << 18), 2.0 * 9216
 
 _count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _jobs: SimpleQueue[Any] = SimpleQueue()
@@ -46,7 +48,7 @@ def set_num_threads(n: int) -> None:
     _count = n
     _blas_pools.cache_clear()  # another BLAS may have been loaded since
     for pool in _blas_pools():
-        pool.set_num_threads(n)
+        _limit(pool, n)
 
 
 @functools.cache
@@ -62,8 +64,11 @@ def _blas_pools() -> tuple[Any, ...]:
 def product(a: Array, b: Array) -> Array:
     """a @ b for two matrices."""
     work = 2.0 * a.shape[0] * a.shape[1] * b.shape[1]
-    if work < SHARE or not _blas_pools():
+    if work < (_BLAS_SHARES if min(a.shape[0], b.shape[1]) > 1 else _BLAS_SHARES_VECTOR) or not _blas_pools():
         return np.matmul(a, b)
+    if work < SHARE:
+        with single_threaded_blas:
+            return cast(Array, np.matmul(a, b))
     out = np.empty((a.shape[0], b.shape[1]), np.result_type(a, b))
     count = max(1, min(_count, int(work / SHARE), max(out.shape)))
     by_rows = out.shape[0] >= out.shape[1]
@@ -94,14 +99,23 @@ class _SingleThreadedBlas:
             if self._inside == 1:
                 self._before = [(pool, pool.get_num_threads()) for pool in _blas_pools()]
                 for pool, _ in self._before:
-                    pool.set_num_threads(1)
+                    _limit(pool, 1)
 
     def __exit__(self, *error: object) -> None:
         with self._lock:
             self._inside -= 1
             if self._inside == 0:
                 for pool, count in self._before:
-                    pool.set_num_threads(count)
+                    _limit(pool, count)
+
+
+def _limit(pool: Any, count: int) -> None:
+    """Let a BLAS use so many threads, whichever thread asks: threadpoolctl 3.8 heeds only the thread that asked first,
+    and passes over others without a word, until that one is forgotten."""
+    forget = getattr(pool, "clear_controlling_thread", lambda force: None)
+    forget(force=True)
+    pool.set_num_threads(count)
+    forget(force=True)
 
 
 single_threaded_blas = _SingleThreadedBlas()

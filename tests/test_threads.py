@@ -80,3 +80,36 @@ def test_each_prepares_in_the_callers_thread_and_waits_for_the_others_when_that_
 def test_a_number_of_threads_is_a_positive_integer(count):
     with pytest.raises(ValueError, match="a positive integer was expected"):
         minirnn.set_num_threads(count)
+
+
+def blas_threads():
+    return {pool.get_num_threads() for pool in threads._blas_pools()}
+
+
+needs_blas = pytest.mark.skipif(
+    not threads._blas_pools(), reason="threadpoolctl is not installed: pip install 'minirnn[fast]'"
+)
+
+
+@needs_blas
+def test_any_thread_may_hold_blas_to_one_thread_and_it_is_let_go_again(restored):
+    minirnn.set_num_threads(2)
+
+    def hold(i):
+        with threads.single_threaded_blas:
+            return threading.get_ident(), blas_threads()
+
+    found = threads.each(hold, range(2))
+    assert len({thread for thread, _ in found}) == 2
+    assert [seen for _, seen in found] == [{1}, {1}]
+    assert blas_threads() == {2}
+
+
+@needs_blas
+@pytest.mark.parametrize("shape", [(1600, 76, 10), (1, 300, 200), (300, 200, 1)])
+def test_a_product_that_is_worth_no_second_thread_leaves_blas_asleep(shape, rng, monkeypatch, restored):
+    minirnn.set_num_threads(2)
+    seen, real = [], np.matmul
+    monkeypatch.setattr(np, "matmul", lambda *args: seen.append(blas_threads()) or real(*args))
+    threads.product(rng.standard_normal(shape[:2]), rng.standard_normal(shape[1:]))
+    assert seen == [{1}]
