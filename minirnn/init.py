@@ -17,6 +17,7 @@ from minirnn.module import Array, Module
 __all__ = [
     "Initialiser",
     "apply",
+    "chrono",
     "constant",
     "forget_bias",
     "he_normal",
@@ -139,6 +140,26 @@ def forget_bias(value: float = 1.0) -> Initialiser:
         bias = np.zeros(shape, dtype)
         bias[size : 2 * size] = value
         return bias
+
+    return draw
+
+
+def chrono(steps: int, gates: int) -> Initialiser:
+    """Biases with which units begin by keeping what they hold for 2 .. `steps` steps, each for its own time.
+
+    b = log u, u ~ U(1, steps - 1), so that 1 / (1 - sigmoid(b)) = 1 + u steps. gates=4, an LSTM's (4H,) in the order
+    i, f, g, o: b for f, -b for i; gates=3, a GRU's (3H,) in the order r, z, n: b for z; 0 for the others. Use it on one
+    of the two biases, bias_ih, and zeros on the other (Tallec & Ollivier 2018, arXiv:1804.11188).
+    """
+    signs = {4: (-1, 1, 0, 0), 3: (0, 1, 0)}.get(gates)
+    if signs is None or not steps >= 2:
+        raise ValueError(f"init.chrono: steps={steps!r} and gates={gates!r} came, 2 or more and 3 or 4 were expected")
+
+    def draw(rng: np.random.Generator, shape: Shape, dtype: Any) -> Array:
+        if len(shape) != 1:
+            raise ValueError(f"init.chrono: shape {shape} came, a bias ({gates}H,) was expected")
+        bias = np.log(rng.uniform(1, steps - 1, _block("chrono", shape, gates)))
+        return np.concatenate([sign * bias for sign in signs]).astype(dtype)
 
     return draw
 

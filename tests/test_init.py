@@ -77,6 +77,14 @@ def test_forget_bias_keeps_at_first(rng):
     assert init.forget_bias(2.0)(rng, (8,), np.float32).tolist() == [0, 0, 2, 2, 0, 0, 0, 0]
 
 
+def test_chrono_spreads_how_long_units_keep(rng):
+    lstm, gru = (init.chrono(50, gates)(rng, (gates * 1000,), np.float64).reshape(gates, 1000) for gates in (4, 3))
+    assert np.array_equal(lstm[0], -lstm[1])
+    for keep, zero in ((lstm[1], lstm[2:]), (gru[1], gru[::2])):
+        assert not zero.any()
+        assert np.histogram(np.exp(keep), 7, (1, 49))[0].min() > 100
+
+
 def test_a_model_is_initialised_by_the_first_glob_that_matches(rng):
     model = Sequential(LSTM(3, 4, rng=rng), Linear(4, 2, rng=rng))
     live = model.parameters()
@@ -116,6 +124,9 @@ def test_a_wrong_application_changes_nothing(patterns, says, rng):
         lambda rng: init.xavier_normal(rng, (3,), np.float32),
         lambda rng: init.he_uniform(rng, (3, 0), np.float32),
         lambda rng: init.forget_bias()(rng, (5,), np.float32),
+        lambda rng: init.chrono(1, 4),
+        lambda rng: init.chrono(9, 2),
+        lambda rng: init.chrono(9, 4)(rng, (8, 8), np.float32),
         lambda rng: init.per_gate(init.zeros, 3)(rng, (4, 4), np.float32),
     ],
 )

@@ -57,8 +57,11 @@ def record(layer: Module, xs: Any, names: str | Sequence[str] | None = None, *, 
     return {f"{path}.{name}": array for path, of_cell in found.items() for name, array in of_cell.items()}
 
 
-def record_cells(layer: Module, xs: Any, names: Sequence[str], *, state: Any = None) -> dict[str, dict[str, Array]]:
-    """As `record`, apart by cell: path -> name -> (T, B, ...), with those of the names that the cell has."""
+def record_cells(
+    layer: Module, xs: Any, names: Sequence[str] | None, *, state: Any = None
+) -> dict[str, dict[str, Array]]:
+    """As `record`, apart by cell: path -> name -> (T, B, ...), with those of the names that the cell has; None: all
+    that its step names."""
     traces = _traces("record_cells", layer, xs, state)
     return {path: trace.selected(names) for path, trace in traces.items()}
 
@@ -126,14 +129,15 @@ class _Hook:
         path = getattr(cell, "__dict__", {}).get(_MARK)
         if cell is None or path is None:
             return None
-        return self.traces.setdefault(path, _Trace(cell, arguments["reverse"]))
+        batch = np.shape(tree.leaves(arguments["xs"])[0])[1]
+        return self.traces.setdefault(path, _Trace(cell, batch, arguments["reverse"]))
 
 
 class _Trace:
     """What one cell's steps name."""
 
-    def __init__(self, cell: Cell, reverse: bool):
-        self.reverse = reverse
+    def __init__(self, cell: Cell, batch: int, reverse: bool):
+        self.batch, self.reverse = batch, reverse
         self.words = synonyms(cell)
         self.step: CodeType = type(cell).step.__code__
         inside = [module for module in cell.modules() if isinstance(module, Cell)]
@@ -148,11 +152,10 @@ class _Trace:
         ends = code is self.step and frame.f_back is not None and frame.f_back.f_code is loop.run.__code__
         module = frame.f_globals.get("__name__", "")
         if module in self.own and not code.co_name.startswith("<"):
-            self.now |= {name: np.array(value) for name, value in frame.f_locals.items() if _is_numbers(value)}
+            self.now |= self._kept(frame.f_locals)
         elif module.rpartition(".")[0] in self.packages and module not in _NOBODYS and not code.co_name.startswith("<"):
             prefix = code.co_name
-            values = {f"{prefix}.{name}": value for name, value in frame.f_locals.items()}
-            self.now |= {name: np.array(value) for name, value in values.items() if _is_numbers(value)}
+            self.now |= self._kept({f"{prefix}.{name}": value for name, value in frame.f_locals.items()})
         if ends and isinstance(result, tuple):
             state, output = result
             self.now |= {path or "h": np.array(leaf) for path, leaf in tree.named_leaves(state)}
@@ -161,14 +164,17 @@ class _Trace:
             self.steps.append(self.now)
             self.now = {}
 
+    def _kept(self, values: Mapping[str, Any]) -> dict[str, Array]:
+        """Copies of what begins with the batch: not of the weights, which stand beside it."""
+        return {name: np.array(v) for name, v in values.items() if _is_numbers(v) and len(v) == self.batch}
+
     def available(self) -> list[str]:
         """The names that hold an array of one shape at every step, and begin with the batch; then the synonyms."""
         first = self.steps[0]
-        batch = len(first["outputs"]) if "outputs" in first else len(next(iter(first.values())))
         own = [
             name
             for name, value in first.items()
-            if len(value) == batch and all(name in s and s[name].shape == value.shape for s in self.steps)
+            if len(value) == self.batch and all(name in s and s[name].shape == value.shape for s in self.steps)
         ]
         known = [word for word, text in self.words.items() if Expression.parse(text).name in own and word not in own]
         return [*own, *known]

@@ -77,7 +77,8 @@ def _with_absolute_text(spec: "Spec") -> str:
     text = spec.train.get("text")
     if text is None:
         return spec.text
-    return re.sub(r"(?m)^(\s*text\s*=\s*).*$", lambda found: found[1] + json.dumps(text), spec.text, count=1)
+    given = r"""(?m)^([^#\n]*\btext\s*=\s*)("[^"\n]*"|'[^'\n]*')"""  # in a table, dotted or inline
+    return re.sub(given, lambda found: found[1] + json.dumps(text), spec.text, count=1)
 
 
 @contextmanager
@@ -88,7 +89,7 @@ def _live() -> Iterator[Any]:
 
     from minirnn.sweep.report import standing_table
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)  # a reason may hold brackets
     if console.is_terminal:
         with Live(console=console, auto_refresh=False) as live:
             yield lambda standing: live.update(standing_table(standing), refresh=True)

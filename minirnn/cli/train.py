@@ -95,7 +95,7 @@ def _train(
     except KeyboardInterrupt:
         say(f"stopped. Go on from the newest checkpoint, if there is one, with: minirnn train --resume {folder}")
         raise typer.Exit(130) from None
-    _report(run, folder)
+    _report(run, folder, experiment)
 
 
 @contextlib.contextmanager
@@ -144,7 +144,7 @@ def _describe(experiment: "Experiment") -> None:
     typer.echo(f"\n{experiment.model}\n")
 
 
-def _report(run: "Run", folder: Path) -> None:
+def _report(run: "Run", folder: Path, experiment: "Experiment") -> None:
     import math
 
     figures = run.figures
@@ -164,15 +164,5 @@ def _report(run: "Run", folder: Path) -> None:
     )
     for name, other in run.data["yardsticks"].items():
         typer.echo(f"  {'below' if bits < other else 'above'} the {name} model's {other:.3f}")
-    typer.echo(f"\na sample at temperature 0.7:\n{_sample(run)}\n")
+    typer.echo(f"\na sample at temperature 0.7:\n{experiment.shown(run.model)}\n")
     typer.echo(f"saved in {folder}; continue a text with: minirnn sample {folder} --prime TEXT")
-
-
-def _sample(run: "Run") -> str:
-    import numpy as np
-
-    from minirnn.train import sample
-
-    prime, rng = run.data["first_line"], np.random.default_rng(run.config.seed)
-    assert run.tokenizer is not None
-    return prime + "".join(sample(run.model, run.tokenizer, prime, 300, temperature=0.7, rng=rng))

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ __all__ = ["best_table", "plot_sweep", "standing_table", "write_csv"]
 
 
 def write_csv(result: Result, path: str | Path) -> None:
-    """One row for each trial: number, state, score, seconds, attempts, reason, folder, and its options."""
+    """One row for each trial: its number, state, score, when it was begun and ended (seconds since the sweep's start),
+    attempts, reason, folder, and its options."""
     names = list(dict.fromkeys(name for one in result.trials for name in one.options))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -66,7 +68,8 @@ def _short(value: Any) -> str:
 
 
 def plot_sweep(result: Result, path: str | Path, *, goal: str = "score", maximize: bool = False) -> None:
-    """Score against time, with the best so far as a line, and each option's importance; PNG, PDF or SVG.
+    """Score against time, with the best so far as a line and the best one's repeats from the lowest to the highest at
+    the right; beside it each option's importance. PNG, PDF or SVG.
 
     ModuleNotFoundError: Matplotlib is not installed.
     """
@@ -76,28 +79,39 @@ def plot_sweep(result: Result, path: str | Path, *, goal: str = "score", maximiz
         raise ModuleNotFoundError("a picture needs matplotlib: pip install 'minirnn[plot]'") from None
     figure = Figure(figsize=(10, 4), layout="constrained")
     scores, shares = figure.subplots(1, 2, width_ratios=[3, 2])
-    ended = sorted((one for one in result.trials if one.ended is not None), key=lambda one: one.ended or 0.0)
-    finished = [one for one in ended if one.state == "finished"]
-    pruned = [one for one in ended if one.state == "pruned" and one.score is not None]
-    scores.plot(_minutes(finished), [one.score for one in finished], "o", label="finished")
-    scores.plot(_minutes(pruned), [one.score for one in pruned], "x", color="gray", label="pruned, its last score")
-    best: list[float] = []
-    for one in finished:
-        best.append((max if maximize else min)([*best[-1:], one.score or 0.0]))
-    scores.step(_minutes(finished), best, where="post", color="C1", label="best so far")
-    for one in (one for one in ended if one.state == "failed"):
-        scores.axvline((one.ended or 0.0) / 60, color="C3", linewidth=0.8, linestyle=":")
-    if result.repeats:
-        last = max(_minutes(ended), default=0.0)
-        again = [one.score for one in result.repeats if one.score is not None]
-        scores.plot([last * 1.02] * len(again), again, "C1_", markersize=12, label="the best again")
-    scores.set_xlabel("minutes")
+    _draw_scores(scores, result, maximize)
     scores.set_ylabel(goal.replace("_", " "))
-    scores.legend(frameon=False, fontsize=8)
     names = sorted(result.importance, key=lambda name: result.importance[name])
     shares.barh(names, [result.importance[name] for name in names])
     shares.set_xlabel("importance (PED-ANOVA)")
+    if not names:
+        shares.text(0.5, 0.5, "too few trials, options or\ndifferent scores to tell", ha="center", va="center")
+        shares.set_axis_off()
     figure.savefig(path, dpi=110)
+
+
+def _draw_scores(axes: Any, result: Result, maximize: bool) -> None:
+    ended = sorted((one for one in result.trials if one.ended is not None), key=lambda one: one.ended or 0.0)
+    finished = [one for one in ended if one.state == "finished"]
+    pruned = [one for one in ended if one.state == "pruned" and one.score is not None]
+    failed = [one for one in ended if one.state == "failed"]
+    if finished:
+        best = list(accumulate((one.score or 0.0 for one in finished), max if maximize else min))
+        axes.plot(_minutes(finished), [one.score for one in finished], "o", label="finished")
+        axes.step(_minutes(finished), best, where="post", color="C1", label="best so far")
+    if pruned:
+        axes.plot(_minutes(pruned), [one.score for one in pruned], "x", color="gray", label="pruned, its last score")
+    for k, minute in enumerate(_minutes(failed)):
+        axes.axvline(minute, color="C3", linewidth=0.8, linestyle=":", label="failed" if k == 0 else None)
+    again = [one.score for one in result.repeats if one.score is not None]
+    if again:
+        place = 1.03 * max(_minutes(ended), default=0.0)
+        spread = f", {max(again) - min(again):.2g} from lowest to highest" * (len(again) > 1)
+        axes.vlines(place, min(again), max(again), color="C2")
+        axes.plot([place] * len(again), again, "_", color="C2", markersize=10, label=f"the best again{spread}")
+    axes.set_xlabel("minutes")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=8)
 
 
 def _minutes(trials: Sequence[Tried]) -> list[float]:

@@ -31,6 +31,8 @@ from minirnn.train.config_files import make_config
 __all__ = ["Pruning", "Spec", "make_spec", "read_spec"]
 
 SAMPLERS = ("tpe", "random")
+LOW = ("held_out_bits_per_char", "held_out_nats", "perplexity", "held_out_loss")  # goals that validations tell of
+HIGH = ("held_out_metric",)
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,12 @@ def _check(spec: Spec) -> None:
         raise ValueError(f"sampler={spec.sampler!r} came, one of {', '.join(SAMPLERS)} was expected")
     if not isinstance(spec.maximize, bool) or not isinstance(spec.goal, str):
         raise ValueError(f"goal={spec.goal!r}, maximize={spec.maximize!r} came; a figure's name, and true or false")
+    told = HIGH if spec.maximize else LOW
+    if spec.pruning is not None and spec.goal not in told:
+        raise ValueError(
+            f"goal={spec.goal!r}, maximize={str(spec.maximize).lower()} came with pruning, which goes by validations: "
+            f"a goal that they tell of ({', '.join(told)}) was expected, or no [pruning]"
+        )
     first = {name: values.corners()[0] for name, values in spec.space.items()}
     for name, values in spec.space.items():
         for value in values.corners():

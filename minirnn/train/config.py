@@ -19,7 +19,7 @@ from minirnn.optim import (
     step_decay,
     warmed_up,
 )
-from minirnn.train.recurrent_layers import CELLS, cell_name
+from minirnn.train.recurrent_layers import CELLS, cell_name, check_chrono
 
 __all__ = ["CELLS", "SCHEDULES", "Option", "TrainConfig", "options", "type_of"]
 
@@ -44,6 +44,7 @@ def _option(default: Any, kind: str, text: str, *, choices: tuple[str, ...] = ()
 
 _KINDS: dict[str, tuple[type, Callable[[Any], bool]]] = {
     "a positive integer": (int, lambda value: value > 0),
+    "an integer from 2": (int, lambda value: value > 1),
     "an integer from 0": (int, lambda value: value >= 0),
     "a positive number": (float, lambda value: value > 0),
     "a number from 0": (float, lambda value: value >= 0),
@@ -78,6 +79,9 @@ class TrainConfig:
     )
     tie_weights: bool = _option(False, "true or false", "One matrix for reading and for predicting a token.")
     dropout: float = _option(0.0, "a number in [0, 1)", "Share of activations dropped between and behind the layers.")
+    chrono: int | None = _option(
+        None, "an integer from 2", "Most steps that the gates of lstm and gru begin by keeping for.", optional=True
+    )
     # the steps
     batch: int = _option(32, "a positive integer", "Parallel streams of the text, or sequences of the task.")
     seq_length: int = _option(64, "a positive integer", "Steps before the gradient is cut.")
@@ -107,6 +111,11 @@ class TrainConfig:
     patience: int | None = _option(
         None, "a positive integer", "Stop after so many validations without a better one.", optional=True
     )
+    tensorboard: bool = _option(
+        False,
+        "true or false",
+        "Gates, states and samples in TensorBoard's files too (extra tensorboard; with it scalars are there anyway).",
+    )
     save_every: int = _option(200, "a positive integer", "Steps between two checkpoints.")
     keep: int = _option(2, "a positive integer", "Checkpoints that are kept, beside the best.")
     engine: str = _option("auto", "a text", "What runs the recurrent layers.")
@@ -118,6 +127,7 @@ class TrainConfig:
         if (self.steps is None) == (self.minutes is None):
             raise ValueError(f"steps={self.steps}, minutes={self.minutes} came; exactly one of them was expected")
         object.__setattr__(self, "cell", cell_name(self.cell))
+        check_chrono(self.cell, self.chrono)
         check_engine_name(self.engine)
         if self.text is not None and self.task is not None:
             raise ValueError(f"text={self.text!r} and task={self.task!r} came; give one of them")

@@ -29,7 +29,7 @@ from minirnn.train.lock import FolderLock
 from minirnn.train.metrics import MetricsLog, read_metrics
 from minirnn.train.run import CHECKPOINTS, Description, Run, begin_run, finish_run, read_description, weights
 from minirnn.train.sequence_task import task_experiment
-from minirnn.train.tensorboard import TensorBoard, has_tensorboard
+from minirnn.train.tensorboard import TensorBoard, has_tensorboard, require_tensorboard
 
 __all__ = ["corpus_of", "experiment_of", "resumed_experiment", "train"]
 
@@ -46,11 +46,12 @@ def corpus_of(config: TrainConfig) -> Corpus:
 def experiment_of(config: TrainConfig, comm: Any = None) -> Experiment:
     """What a config describes, ready to be trained, by all ranks of comm, as `fit` takes it.
 
-    ValueError, OSError: what it learns from is not there. RankFailedError: it is not there on another rank.
-    DifferentRanksError: it is another text there, or the options are others.
+    ValueError, OSError: what it learns from is not there. ImportError: an extra that it needs is not there.
+    RankFailedError: that is so on another rank. DifferentRanksError: another text is there, or other options.
     """
 
     def made() -> Experiment:
+        _check_extras(config)
         if config.task is not None:
             return task_experiment(config, comm)
         return text_experiment(corpus_of(config), config, comm=comm)
@@ -66,6 +67,7 @@ def resumed_experiment(folder: str | os.PathLike[str], comm: Any = None) -> Expe
     ranks the run is read on rank 0, and the text on each.
 
     FileNotFoundError: no run, or its text is gone. ValueError: a damaged or finished run, or a text that has changed.
+    ImportError: an extra that it needs is not there.
     """
     ranks = communicator(comm)
     described = first(ranks, lambda: read_description(folder))
@@ -76,6 +78,7 @@ def _resumed(folder: str | os.PathLike[str], described: Description, comm: Any) 
     if described.finished:
         raise ValueError(f"{folder}: this run has finished; there is nothing to resume")
     config = described.config
+    _check_extras(config)
     if config.task is not None:
         return task_experiment(config, comm)
     corpus = corpus_of(config)
@@ -99,17 +102,22 @@ def train(
     """Train the experiment's model: a Run with the best weights that a validation found, and their figures.
 
     folder: where the run is kept, all the time: run.json, checkpoints, metrics, and in the end model.safetensors and
-    curves.png (extra `plot`); TensorBoard's files with the extra `tensorboard`. resume: go on with the run in there.
+    curves.png (extra `plot`); TensorBoard's scalars with the extra `tensorboard`, where the config says tensorboard its
+    gates, states and samples too. resume: go on with the run in there.
     comm: as `fit` takes it; the experiment is one that was made with it. Rank 0 writes, and tells the callbacks.
 
-    Raises what `fit` raises. FileExistsError: the folder already holds a run, and resume is False.
+    Raises what `fit` raises. FileExistsError: the folder already holds a run, and resume is False. ValueError: the
+    config says tensorboard, and there is no folder for it.
     """
     config, model, ranks = experiment.config, experiment.model, communicator(comm)
     compare(ranks, _same(experiment), ADVICE)
+    if config.tensorboard and folder is None:
+        raise ValueError("train: tensorboard=True came without a folder, where its files are to be")
     listeners: list[Callback | Callable[[Progress], Any]] = []
     checkpoints = None
     with ExitStack() as stack:
         stack.enter_context(guard(ranks))
+        _check_extras(config)
         before = {}
         if folder is not None and resume:
             before = first(ranks, partial(read_description, folder)).environment
@@ -123,7 +131,10 @@ def train(
             first(ranks, lambda: _begun(stack, folder, experiment, resume, ranks.size))
             checkpoints = Checkpoints(folder / CHECKPOINTS, every=config.save_every, keep=config.keep)
             listeners.append(MetricsLog(folder))
-            if has_tensorboard():
+            if config.tensorboard:
+                seen = TensorBoard(folder / "tensorboard", excerpt=experiment.excerpt, shown=experiment.shown)
+                listeners.append(seen)
+            elif has_tensorboard():
                 listeners.append(TensorBoard(folder / "tensorboard"))
         listeners += callbacks
         if config.patience is not None:
@@ -166,6 +177,11 @@ def train(
         if folder is not None:
             first(ranks, lambda: _finished(run, folder))
     return run
+
+
+def _check_extras(config: TrainConfig) -> None:
+    if config.tensorboard:
+        require_tensorboard()
 
 
 def _same(experiment: Experiment) -> dict[str, Any]:

@@ -16,11 +16,14 @@ from minirnn.train.config import TrainConfig
 from minirnn.train.evaluate import score
 from minirnn.train.experiment import Experiment
 from minirnn.train.recurrent_layers import recurrent_layer
+from minirnn.train.sample import sample
 
 __all__ = ["LanguageModel", "held_out_start", "language_model", "next_token_loss", "text_experiment"]
 
 HELD_OUT_SHARE = 0.1
 QUICK_LOOK = 20_000  # held-out tokens scored while training; at the end all of them are
+EXCERPT_STEPS, EXCERPT_STREAMS = 64, 4
+SAMPLE_LENGTH, SAMPLE_TEMPERATURE = 300, 0.7
 YARDSTICKS = ("uniform", "unigram", "bigram", "trigram")
 
 
@@ -30,7 +33,7 @@ class LanguageModel(Module):
     cell: lstm, gru, rnn, or a name of the zoo, in any case. dropout: between and behind the recurrent layers, where an
     rng is given; not before them, since a character's vector is all that is known of it. tie_weights: the embedding is
     the head's matrix (Press & Wolf 2017, arXiv:1608.05859); it needs embedding == hidden, and starts as the head's
-    would.
+    would. chrono: as `recurrent_layer` takes it.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class LanguageModel(Module):
         *,
         dropout: float = 0.0,
         tie_weights: bool = False,
+        chrono: int | None = None,
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ):
@@ -50,7 +54,9 @@ class LanguageModel(Module):
             raise ValueError(f"tie_weights: embedding={embedding} and hidden={hidden} came, one size was expected")
         rng = rng or np.random.default_rng()
         self.embedding = Embedding(vocabulary_size, embedding, rng=rng, dtype=dtype)
-        self.recurrent = recurrent_layer(cell, embedding, hidden, layers, dropout=dropout, rng=rng, dtype=dtype)
+        self.recurrent = recurrent_layer(
+            cell, embedding, hidden, layers, dropout=dropout, chrono=chrono, rng=rng, dtype=dtype
+        )
         self.dropout = Dropout(dropout)
         self.head = Linear(hidden, vocabulary_size, rng=rng, dtype=dtype)
         if tie_weights:
@@ -74,6 +80,7 @@ def language_model(config: TrainConfig, vocabulary_size: int, rng: np.random.Gen
         config.embedding_size,
         dropout=config.dropout,
         tie_weights=config.tie_weights,
+        chrono=config.chrono,
         rng=rng,
     )
 
@@ -133,6 +140,13 @@ def text_experiment(
             **{f"{name}_bits_per_char": bits for name, bits in yardsticks.items()},
         }
 
+    first_line = corpus.text[: corpus.text.find("\n") + 1][:80]
+
+    def shown(model: Module) -> str:
+        rng = np.random.default_rng(config.seed)
+        drawn = sample(model, tokenizer, first_line, SAMPLE_LENGTH, temperature=SAMPLE_TEMPERATURE, rng=rng)
+        return first_line + "".join(drawn)
+
     return Experiment(
         config=config,
         model=language_model(config, len(tokenizer), np.random.default_rng(config.seed)),
@@ -140,12 +154,14 @@ def text_experiment(
         batches=streams(training, config.batch, config.seq_length),
         validate=validate,
         figures=figures,
+        excerpt=_excerpt(held_out),
+        shown=shown,
         tokenizer=tokenizer,
         tokens_per_step=config.batch * config.seq_length * config.accumulate,
         data={
             "source": corpus.source,
             "characters": len(corpus.text),
-            "first_line": corpus.text[: corpus.text.find("\n") + 1][:80],
+            "first_line": first_line,
             "sha256": hashlib.sha256(corpus.text.encode("utf-8", "surrogatepass")).hexdigest(),
             "training": start,
             "held_out": len(held_out),
@@ -153,3 +169,10 @@ def text_experiment(
             "yardsticks": dict(yardsticks),
         },
     )
+
+
+def _excerpt(held_out: Array) -> Array:
+    """The first tokens as streams side by side, each going on where the one before it ends: (N,) -> (T, B)."""
+    streams = min(EXCERPT_STREAMS, len(held_out))
+    steps = min(EXCERPT_STEPS, len(held_out) // streams)
+    return held_out[: streams * steps].reshape(streams, steps).T

@@ -6,14 +6,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minirnn import init
 from minirnn.layers import GRU, LSTM, RNN, Recurrent, RecurrentLayer, Stacked, cells
 from minirnn.layers.cells.registry import card
 from minirnn.layers.counted import Counted, counts_steps
 
-__all__ = ["CELLS", "cell_name", "recurrent_layer"]
+__all__ = ["CELLS", "cell_name", "check_chrono", "recurrent_layer"]
 
 _LAYERS: dict[str, Any] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
 CELLS = tuple(_LAYERS)
+_GATES = {"lstm": 4, "gru": 3}
 
 
 def cell_name(name: str) -> str:
@@ -31,6 +33,12 @@ def cell_name(name: str) -> str:
     return exact
 
 
+def check_chrono(cell: str, chrono: int | None) -> None:
+    """ValueError: the cell has no gates that chrono could open."""
+    if chrono is not None and cell not in _GATES:
+        raise ValueError(f"chrono={chrono} came with cell={cell!r}; it is for {' and '.join(_GATES)}: leave it out")
+
+
 def recurrent_layer(
     cell: str,
     input_size: int,
@@ -38,16 +46,21 @@ def recurrent_layer(
     layers: int = 1,
     *,
     dropout: float = 0.0,
+    chrono: int | None = None,
     rng: np.random.Generator | None = None,
     dtype: DTypeLike = np.float32,
 ) -> RecurrentLayer:
     """Recurrent layers of one kind, `hidden` units each, on top of each other: xs (T, B, I) -> (T, B, hidden).
 
-    dropout: between them, where an rng is given. ValueError: no such cell, or sizes that it does not take.
+    dropout: between them, where an rng is given. chrono: the most steps that gates begin by keeping for (init.chrono).
+    ValueError: no such cell, sizes that it does not take, or chrono for a cell other than lstm and gru.
     """
     name, between, rng = cell_name(cell), dropout if layers > 1 else 0.0, rng or np.random.default_rng()
+    check_chrono(name, chrono)
     if name in _LAYERS:
         made: RecurrentLayer = _LAYERS[name](input_size, hidden, layers, dropout=between, rng=rng, dtype=dtype)
+        if chrono is not None:
+            init.apply(made, {"*.bias_ih": init.chrono(chrono, _GATES[name]), "*.bias_hh": init.zeros}, rng=rng)
         return made
     sizes = [input_size] + [hidden] * (layers - 1)
     each = [cells.make(name, size, hidden, rng=rng, dtype=dtype) for size in sizes]

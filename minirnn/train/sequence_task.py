@@ -8,7 +8,7 @@ from minirnn import losses
 from minirnn.data import IGNORED, Batch
 from minirnn.data.tasks import Task, make_task
 from minirnn.layers import Dropout, Linear, Sequential
-from minirnn.module import Module
+from minirnn.module import Array, Module
 from minirnn.parallel import communicator, share_of
 from minirnn.train.config import TrainConfig
 from minirnn.train.experiment import Experiment
@@ -17,6 +17,7 @@ from minirnn.train.recurrent_layers import recurrent_layer
 __all__ = ["sequence_loss", "task_experiment", "task_figures", "task_model", "task_of"]
 
 HELD_OUT = 500  # sequences that are scored
+EXCERPT, ANSWERS = 4, 10  # sequences that are looked at, and the last answers of each that are shown
 
 
 def task_of(config: TrainConfig) -> Task:
@@ -31,7 +32,13 @@ def task_of(config: TrainConfig) -> Task:
 def task_model(config: TrainConfig, task: Task, rng: np.random.Generator | None = None) -> Sequential:
     """A new model of the config's size: features (T, B, F) -> ((T, B, O), states)."""
     recurrent = recurrent_layer(
-        config.cell, task.input_size, config.hidden, config.layers, dropout=config.dropout, rng=rng
+        config.cell,
+        task.input_size,
+        config.hidden,
+        config.layers,
+        dropout=config.dropout,
+        chrono=config.chrono,
+        rng=rng,
     )
     return Sequential(recurrent, Dropout(config.dropout), Linear(config.hidden, task.output_size, rng=rng))
 
@@ -51,6 +58,7 @@ def task_experiment(config: TrainConfig, comm: Any = None) -> Experiment:
     task = task_of(config)
     seeds = [np.random.default_rng([config.seed, part]) for part in range(2)]
     held_out = _held_out(task, config.seed)
+    seen = held_out.part(slice(EXCERPT))
 
     def validate(model: Module) -> dict[str, float]:
         return dict(zip(("val_loss", "val_metric"), _scores(model, task, held_out, comm), strict=True))
@@ -62,6 +70,8 @@ def task_experiment(config: TrainConfig, comm: Any = None) -> Experiment:
         batches=task.batches(seeds[1], config.batch),
         validate=validate,
         figures=lambda model: task_figures(model, task, config.seed, comm),
+        excerpt=seen.inputs[: seen.lengths.min()],
+        shown=lambda model: _answers(model, seen),
         tokenizer=None,
         tokens_per_step=config.batch * config.accumulate * len(held_out.inputs),
         data={
@@ -99,3 +109,22 @@ def _loss(batch: Batch, outputs: Any) -> Any:
     if batch.loss == "mse":
         return losses.mse(predictions, targets)
     return losses.cross_entropy(predictions, targets, ignore_index=IGNORED)
+
+
+def _answers(model: Module, batch: Batch) -> str:
+    """The last of each sequence's targets, and below them the model's answers."""
+    outputs, _ = model(batch.inputs, lengths=batch.lengths)  # type: ignore[operator]
+    return "\n\n".join(_answered(batch.part(slice(b, b + 1)), outputs[:, b : b + 1]) for b in range(batch.batch_size))
+
+
+def _answered(one: Batch, outputs: Array) -> str:
+    predictions, targets = one.scored(outputs)
+    if one.loss == "cross_entropy":
+        asked = targets != IGNORED
+        predictions, targets = np.argmax(predictions, axis=-1)[asked], targets[asked]
+    lines = {"target": targets, "model ": predictions}
+    return "\n".join(f"{who} {' '.join(map(_short, np.ravel(values)[-ANSWERS:]))}" for who, values in lines.items())
+
+
+def _short(value: Any) -> str:
+    return f"{value:.2f}" if isinstance(value, np.floating) else str(value)

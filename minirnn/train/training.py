@@ -82,6 +82,11 @@ class Training:
         steps = self.budget.steps
         return self.stopped is not None or self.source.over or (steps is not None and self.step_number >= steps)
 
+    @property
+    def validated(self) -> Module:
+        """The model as a validation sees it: with the average of the weights, where there is one."""
+        return self.model if self.average is None else self.average.applied_to(self.model)
+
     # ------------------------------------------------------------------ a step
     def step(self) -> Progress | None:
         """Gradients, clipping, update, validation; None where no batch is left. DivergedError: nothing was updated."""
@@ -194,8 +199,7 @@ class Training:
     def _metrics(self) -> dict[str, float]:
         if self.validate is None:
             return {}
-        came = self.validate(self.model if self.average is None else self.average.applied_to(self.model))
-        came = self.replicas.comm.bcast(came)
+        came = self.replicas.comm.bcast(self.validate(self.validated))
         return {k: float(v) for k, v in (came if isinstance(came, Mapping) else {"val_loss": came}).items()}
 
     def _time_to_look(self, steps: int | None) -> bool:

@@ -1,10 +1,15 @@
 """minirnn sweep: what it prints and keeps, and one line for each bad input."""
 
+import tomllib
+
 import pytest
 from commands import command, refused
 
 pytest.importorskip("optuna", reason="optuna is not installed: pip install 'minirnn[sweep]'")
 pytest.importorskip("distributed", reason="dask is not installed: pip install 'minirnn[sweep]'")
+
+from minirnn.cli.sweep import _with_absolute_text
+from minirnn.sweep.spec import make_spec
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")  # Dask's own
 
@@ -37,6 +42,16 @@ def test_a_sweep_prints_its_table_and_keeps_runs_csv_and_picture(written, tmp_pa
     for name in ("spec.toml", "results.csv", "trials/0002/model.safetensors", "repeats"):
         assert (tmp_path / "sweep" / name).exists()
     assert "already holds a sweep" in refused("sweep", written, "--out", tmp_path / "sweep")
+
+
+@pytest.mark.parametrize(
+    "train",
+    ["[train]\n# text = 'b.txt'\ntext = 'a.txt' # mine", "train.text = 'a.txt'", 'train = {steps = 1, text = "a.txt"}'],
+)
+def test_the_spec_that_is_kept_finds_its_text_from_anywhere(train, tmp_path):
+    spec = f"trials = 1\n{train}\n[space]\nlr = [0.1]\n"
+    kept = _with_absolute_text(make_spec(tomllib.loads(spec), text=spec, beside=tmp_path))
+    assert tomllib.loads(kept)["train"]["text"] == str(tmp_path / "a.txt")
 
 
 @pytest.mark.parametrize(

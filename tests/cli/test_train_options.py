@@ -55,6 +55,13 @@ def test_a_task_is_trained_and_its_baseline_said(tmp_path):
     assert "symbols recalled" in done.output
 
 
+def test_tensorboard_without_its_extra_is_one_line_and_leaves_no_folder(text, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    said = refused("train", text, *SMALL, "--tensorboard", "--out", tmp_path / "run")
+    assert "pip install 'minirnn[tensorboard]'" in said
+    assert not (tmp_path / "run").exists()
+
+
 # ---------------------------------------------------------------- going on
 @pytest.fixture
 def start(text, tmp_path):

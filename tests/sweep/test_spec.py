@@ -50,6 +50,8 @@ def test_a_spec_is_read(written, tmp_path):
         ("first = 2", "first = 0", "pruning.first=0"),
         ("first = 2", "last = 2", "a table with first and keep"),
         ("[space]", "[space", "is no TOML"),
+        ("held_out_bits_per_char", "accuracy", "goal='accuracy', maximize=false came with pruning"),
+        ("trials = 20", "trials = 20\nmaximize = true", "(held_out_metric) was expected, or no [pruning]"),
     ],
 )
 def test_what_is_no_spec_is_named_before_anything_runs(written, before, after, says):

@@ -9,6 +9,7 @@ import pytest
 
 from minirnn import cells, tree
 from minirnn.data import Corpus
+from minirnn.data.tasks import make_task
 from minirnn.layers import GRU, Recurrent, Stacked
 from minirnn.layers.counted import Counted
 from minirnn.train import (
@@ -22,7 +23,9 @@ from minirnn.train import (
     train,
 )
 from minirnn.train.execute import experiment_of
+from minirnn.train.language_model import language_model
 from minirnn.train.recurrent_layers import cell_name, recurrent_layer
+from minirnn.train.sequence_task import task_model
 
 CORPUS = Corpus("abcabdabeabf" * 60, "letters", 1, 0)
 SMALL = {"hidden": 8, "embedding": 6, "batch": 4, "seq_length": 6}
@@ -123,6 +126,24 @@ def test_a_name_of_no_cell_of_vectors_is_refused(name, says):
 def test_a_size_that_a_cell_does_not_take_is_refused():
     with pytest.raises(ValueError, match=r"ClockworkRNN: periods=.*hidden_size=6"):
         recurrent_layer("clockworkrnn", 3, 6)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_gates_begin_by_keeping_for_as_many_steps_as_asked(cell):
+    """Also in models of texts and tasks, in each layer; nothing else is drawn differently."""
+    given = {"cell": cell, "layers": 2, "hidden": 64, "steps": 1}
+    for made in (
+        lambda config: task_model(config, make_task("copy"), np.random.default_rng(0)),
+        lambda config: language_model(config, 9, np.random.default_rng(0)),
+    ):
+        usual, model = (made(TrainConfig(**given, chrono=chrono)).parameters() for chrono in (None, 100))
+        biases = [value for name, value in model.items() if name.endswith("bias_ih")]
+        assert len(biases) == 2
+        for bias in biases:
+            steps = 1 + np.exp(bias[64:128])  # 1 / (1 - sigmoid(bias))
+            assert steps.min() >= 2
+            assert 50 < steps.max() <= 100
+        same(*({name: one[name] for name in one if "weight" in name and "cell" in name} for one in (usual, model)))
 
 
 def test_no_other_cell_is_loaded_than_the_one_asked_for():

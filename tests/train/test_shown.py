@@ -1,4 +1,4 @@
-"""What a training shows: files of figures, TensorBoard's, curves, and lines while it goes on."""
+"""What a training shows: files of figures, curves, and lines while it goes on."""
 
 import csv
 import io
@@ -15,7 +15,6 @@ from minirnn.train import (
     EarlyStopping,
     MetricsLog,
     ProgressBar,
-    TensorBoard,
     fit,
     plot_curves,
     read_metrics,
@@ -63,21 +62,6 @@ def test_damaged_lines_and_what_follows_are_left_out(tmp_path):
     assert len(read_metrics(tmp_path)) == 2
     path.write_text("".join(lines)[:-1])
     assert len(read_metrics(tmp_path)) == 5
-
-
-# ---------------------------------------------------------------- TensorBoard
-def test_tensorboard_gets_every_scalar(tmp_path):
-    pytest.importorskip("tensorboardX", reason="pip install 'minirnn[tensorboard]'")
-    train(TensorBoard(tmp_path), validate=validate, val_every=6)
-    (file,) = tmp_path.iterdir()
-    content = file.read_bytes()
-    assert all(tag in content for tag in (b"train/loss", b"train/lr", b"train/grad_norm", b"validation/distance"))
-
-
-def test_without_its_extra_tensorboard_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'minirnn\[tensorboard\]'"):
-        TensorBoard(tmp_path)
 
 
 # ---------------------------------------------------------------- curves
