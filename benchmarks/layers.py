@@ -13,7 +13,8 @@ import minirnn
 from benchmarks.memory import peak_memory
 from benchmarks.ours import kernel_call, layer_call
 from benchmarks.peers import Problem, autograd_loop, jax_scan, torch_layer
-from benchmarks.timing import THREADS, Contender, apart, interleaved
+from minirnn.speed.passes import peak
+from minirnn.speed.timing import THREADS, Contender, apart
 
 __all__ = ["SIZES", "measure", "plot", "table"]
 
@@ -39,12 +40,6 @@ def contenders(problem: Problem) -> dict[str, Contender]:
     return found
 
 
-def peak_flops(dtype: str) -> float:
-    """Floating-point operations a second in one large matrix product, the best of several."""
-    a = np.ones((2048, 2048), dtype)
-    return 2 * 2048**3 / min(interleaved({"product": lambda: a @ a}, seconds=2.0, rounds=9)["product"])
-
-
 def problems(quick: bool) -> list[Problem]:
     """What is measured."""
     dtypes = ["float32"] if quick else ["float32", "float64"]
@@ -57,7 +52,7 @@ def measure(quick: bool = False) -> list[dict[str, Any]]:
     peak memory of a float32 training pass."""
     minirnn.set_num_threads(THREADS)
     chosen = problems(quick)
-    peaks = {dtype: peak_flops(dtype) for dtype in {problem.dtype for problem in chosen}}
+    peaks = {dtype: peak(dtype, THREADS) for dtype in {problem.dtype for problem in chosen}}
     rows = []
     for problem in chosen:
         timings = apart(contenders(problem), seconds=1.0 if quick else 3.0, rounds=5 if quick else 7)

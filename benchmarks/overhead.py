@@ -10,8 +10,8 @@ import numpy as np
 from rich.table import Table
 
 import minirnn
-from benchmarks.timing import interleaved
 from minirnn import Module, Parameter
+from minirnn.speed.timing import interleaved
 
 __all__ = ["measure", "table"]
 

@@ -12,9 +12,9 @@ import numpy as np
 from rich.table import Table
 
 import minirnn
-from benchmarks.timing import interleaved
 from minirnn import Recurrent, cells
 from minirnn.layers.cells.associative_scan import linear_scan
+from minirnn.speed.timing import interleaved
 
 __all__ = ["measure", "table"]
 

@@ -4,15 +4,17 @@ Each function returns None where the peer is not installed. Inputs and weights a
 """
 
 import importlib.util
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Problem", "autograd_loop", "jax_scan", "torch_layer"]
+from minirnn.speed.passes import Call, Pass, jax_pass, torch_pass
+from minirnn.speed.timing import THREADS
+from minirnn.speed.twins import BUILT_IN, TWINS
+
+__all__ = ["Problem", "autograd_loop", "installed", "jax_scan", "torch_layer"]
 
 GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
-Call = Callable[[], Any]
 
 
 class Problem(NamedTuple):
@@ -22,6 +24,15 @@ class Problem(NamedTuple):
     mode: str
     size: tuple[int, int, int, int]
     dtype: str
+
+    @property
+    def cell(self) -> Any:
+        """Its class."""
+        return BUILT_IN[self.kind.lower()]
+
+    def as_pass(self, threads: int = THREADS) -> Pass:
+        """The same without the kind."""
+        return Pass(self.size, self.mode, self.dtype, threads)
 
     def xs(self) -> Any:
         """(T, B, I) standard normal numbers."""
@@ -34,74 +45,20 @@ class Problem(NamedTuple):
         return 2.0 * batch * steps * (inputs + hidden) * GATES[self.kind] * hidden * (3 if self.mode == "train" else 1)
 
 
-def _installed(name: str) -> bool:
+def installed(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
 def torch_layer(problem: Problem, threads: int) -> Call | None:
     """torch.nn.LSTM and its kin."""
-    if not _installed("torch"):
-        return None
-    import torch
-
-    torch.set_num_threads(threads)
-    _, _, inputs, hidden = problem.size
-    layer = getattr(torch.nn, problem.kind)(inputs, hidden).to(getattr(torch, problem.dtype))
-    xs = torch.from_numpy(problem.xs())
-
-    def forward() -> Any:
-        with torch.no_grad():
-            return layer(xs)[0]
-
-    given = xs.clone().requires_grad_()
-
-    def train() -> None:
-        layer.zero_grad(set_to_none=True)
-        given.grad = None
-        layer(given)[0].sum().backward()
-
-    return train if problem.mode == "train" else forward
+    return (
+        torch_pass(TWINS[problem.cell]["torch"], problem.cell, problem.as_pass(threads)) if installed("torch") else None
+    )
 
 
 def jax_scan(problem: Problem) -> Call | None:
     """jit(lax.scan) of the step, and its gradient."""
-    if not _installed("jax"):
-        return None
-    import jax
-    import jax.numpy as jnp
-
-    jax.config.update("jax_enable_x64", True)
-    batch, _, inputs, hidden = problem.size
-    rows, rng = GATES[problem.kind] * hidden, np.random.default_rng(0)
-    shapes = [(rows, inputs), (rows, hidden), (rows,), (rows,)]
-    weights = [jnp.asarray(rng.uniform(-0.1, 0.1, shape).astype(problem.dtype)) for shape in shapes]
-
-    def step(weights: Any, state: Any, x: Any) -> Any:
-        w, u, b, c = weights
-        if problem.kind == "RNN":
-            h = jnp.tanh(x @ w.T + b + state @ u.T + c)
-            return h, h
-        if problem.kind == "GRU":
-            a, z_ = x @ w.T + b, state @ u.T + c
-            r, z = jax.nn.sigmoid(jnp.split(a + z_, 3, axis=1)[0]), jax.nn.sigmoid(jnp.split(a + z_, 3, axis=1)[1])
-            n = jnp.tanh(a[:, 2 * hidden :] + r * z_[:, 2 * hidden :])
-            h = (1 - z) * n + z * state
-            return h, h
-        h, memory = state
-        i, f, g, o = jnp.split(x @ w.T + b + h @ u.T + c, 4, axis=1)
-        memory = jax.nn.sigmoid(f) * memory + jax.nn.sigmoid(i) * jnp.tanh(g)
-        h = jax.nn.sigmoid(o) * jnp.tanh(memory)
-        return (h, memory), h
-
-    def run(weights: Any, xs: Any) -> Any:
-        zeros = jnp.zeros((batch, hidden), problem.dtype)
-        state = (zeros, zeros) if problem.kind == "LSTM" else zeros
-        return jax.lax.scan(lambda state, x: step(weights, state, x), state, xs)[1]
-
-    xs = jnp.asarray(problem.xs())
-    chosen = jax.grad(lambda w, x: run(w, x).sum(), argnums=(0, 1)) if problem.mode == "train" else run
-    compiled = jax.jit(chosen)
-    return lambda: jax.block_until_ready(compiled(weights, xs))
+    return jax_pass(TWINS[problem.cell]["jax"], problem.cell, problem.as_pass()) if installed("jax") else None
 
 
 def autograd_loop(problem: Problem) -> Call | None:

@@ -10,7 +10,7 @@ from rich.table import Table
 from benchmarks.memory import peak_memory
 from benchmarks.ours import layer_call
 from benchmarks.peers import Problem, torch_layer
-from benchmarks.timing import THREADS, Contender, apart
+from minirnn.speed.timing import THREADS, Contender, apart
 
 __all__ = ["measure", "plot", "table"]
 

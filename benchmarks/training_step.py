@@ -11,9 +11,9 @@ from rich.table import Table
 
 import minirnn
 from benchmarks.peers import Call
-from benchmarks.timing import THREADS, Contender, apart
 from minirnn.losses import cross_entropy
 from minirnn.optim import Adam, clip_by_global_norm
+from minirnn.speed.timing import THREADS, Contender, apart
 
 __all__ = ["SIZES", "measure", "table"]
 

@@ -3,82 +3,57 @@
 python -m benchmarks --only zoo
 """
 
-import importlib.util
 import math
+from functools import partial
 from typing import Any
 
-import autograd.numpy as anp
-import numpy as np
 from rich.table import Table
 
-import minirnn
-from benchmarks.peers import Call
-from benchmarks.timing import THREADS, Contender, apart
-from minirnn import Recurrent, cells
-from minirnn.layers.cells.registry import card
-from minirnn.layers.recurrent import Cell
+from benchmarks.peers import installed
+from minirnn import cells
+from minirnn.speed import SIZES, Pass
+from minirnn.speed.passes import Call, Size, our_pass, torch_pass
+from minirnn.speed.timing import Contender, apart
 
-__all__ = ["measure", "table"]
+__all__ = ["contenders", "measure", "table"]
 
-SIZES = [(1, 25, 29, 100), (16, 50, 64, 128), (32, 100, 128, 256)]
 QUICK = ["MGU", "JANET", "PeepholeLSTM", "IndRNN", "LiGRU"]
-SKIPPED = ["ConvLSTM"]  # its input is a picture
+VECTOR_CELLS = [name for name in cells.names() if name != "ConvLSTM"]  # whose input is a picture
 
 
-def made(name: str, inputs: int, hidden: int) -> Cell:
-    """A cell at a size; where it takes as many features as it has units, with as many."""
-    options, rng = card(cells.get(name)).options, np.random.default_rng(0)
-    try:
-        return cells.make(name, inputs, hidden, rng=rng, **options)
-    except ValueError:
-        return cells.make(name, hidden, hidden, rng=rng, **options)
-
-
-def ours(name: str, size: tuple[int, int, int, int], engine: str) -> Call:
-    """Value and gradients by the cell's parameters and its input."""
-    minirnn.set_num_threads(THREADS)
-    batch, steps, inputs, hidden = size
-    cell = made(name, inputs, hidden)
-    layer = Recurrent(cell, engine=engine)
-    xs = np.random.default_rng(0).standard_normal((steps, batch, int(cell.input_size)), dtype=np.float32)
-    gradient = minirnn.value_and_grad(lambda layer, xs: anp.sum(layer(xs)[0]), argnums=(0, 1))
-    return lambda: gradient(layer, xs)
-
-
-def theirs(name: str, size: tuple[int, int, int, int]) -> Call | None:
-    """The same with torchrecurrent, where it has the cell."""
-    if importlib.util.find_spec("torchrecurrent") is None:
-        return None
-    import torch
+def torchrecurrent_layer(name: str, inputs: int, hidden: int) -> Any:
+    """The layer of torchrecurrent."""
     import torchrecurrent
 
-    if not hasattr(torchrecurrent, name):
+    return getattr(torchrecurrent, name)(inputs, hidden)
+
+
+def torchrecurrent_pass(name: str, what: Pass) -> Call | None:
+    """A pass through it, where there is one."""
+    if not installed("torchrecurrent"):
         return None
-    torch.set_num_threads(THREADS)
-    batch, steps, inputs, hidden = size
-    inputs = int(made(name, inputs, hidden).input_size)
-    layer = getattr(torchrecurrent, name)(inputs, hidden)
-    xs = torch.randn(steps, batch, inputs, requires_grad=True)
+    import torchrecurrent
 
-    def call() -> None:
-        layer.zero_grad(set_to_none=True)
-        xs.grad = None
-        layer(xs)[0].sum().backward()
+    known = hasattr(torchrecurrent, name)
+    return torch_pass(partial(torchrecurrent_layer, name), cells.get(name), what) if known else None
 
-    return call
+
+def contenders(name: str, size: Size) -> dict[str, Contender]:
+    """A training pass by minirnn, by its reference engine, and by torchrecurrent."""
+    cell, what = cells.get(name), Pass(size)
+    return {
+        "minirnn": Contender("minirnn", our_pass, (cell, what)),
+        "python engine": Contender("python engine", our_pass, (cell, what, "python")),
+        "torchrecurrent": Contender("torch", torchrecurrent_pass, (name, what)),
+    }
 
 
 def measure(quick: bool = False) -> list[dict[str, Any]]:
     """A row a cell and size: seconds of each contender."""
     rows = []
-    for name in QUICK if quick else [name for name in cells.names() if name not in SKIPPED]:
+    for name in QUICK if quick else VECTOR_CELLS:
         for size in SIZES[:2] if quick else SIZES:
-            contenders = {
-                "minirnn": Contender("minirnn", ours, (name, size, "auto")),
-                "python engine": Contender("python engine", ours, (name, size, "python")),
-                "torchrecurrent": Contender("torch", theirs, (name, size)),
-            }
-            timings = apart(contenders, seconds=0.6, rounds=3)
+            timings = apart(contenders(name, size), seconds=0.6, rounds=3)
             rows.append(
                 {"cell": name, "size": size, "seconds": {who: timing.median for who, timing in timings.items()}}
             )

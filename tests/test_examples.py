@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from minirnn.train import TrainConfig, task_experiment, train
+
 ROOT = Path(__file__).parents[1]
 NAMES = "emma\nolivia\nava\nisabella\nsophia\nmia\namelia\nharper\nevelyn\nabigail\nemily\nella\n"
 
@@ -60,7 +62,17 @@ def test_an_example_runs(name, run_example, tmp_path):
         assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("name", ["name_generation", "digits", "adding_problem", "bilingual", "reverse_strings"])
+def test_curves_are_drawn_from_the_folders_of_runs(run_example, tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'minirnn[plot]'")
+    for task in ("adding", "copy"):
+        train(task_experiment(TrainConfig(task=task, steps=2, hidden=4, batch=2)), tmp_path / task)
+    run_example("long_memory", ["adding", "copy", "--plot", "curves.png"])
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "name", ["name_generation", "digits", "adding_problem", "bilingual", "reverse_strings", "long_memory"]
+)
 def test_an_example_is_short_and_says_what_it_reaches(name):
     source = (ROOT / "examples" / f"{name}.py").read_text(encoding="utf-8")
     assert len(source.splitlines()) < 60

@@ -2,6 +2,7 @@
 
 import typer
 
+from minirnn.cli.bench import bench
 from minirnn.cli.cells import cells
 from minirnn.cli.check import check
 from minirnn.cli.evaluate import evaluate
@@ -30,6 +31,7 @@ app.command()(runs)
 app.command()(show)
 app.command()(sweep)
 app.command()(check)
+app.command()(bench)
 app.command()(cells)
 app.command()(vanish)
 app.command()(inspect)

@@ -2,10 +2,13 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from types import ModuleType
 from typing import Any
 
-from minirnn.compile import emit_numba, emit_numpy, files
+from minirnn.compile import files
+from minirnn.compile.emit import numba_block, numpy_block
+from minirnn.compile.emit.numba_memory import Unsupported
 from minirnn.compile.passes import FUSING, PASSES, optimised
 from minirnn.compile.place import Placed, place
 from minirnn.compile.program import Layout, Program, layout_of, layout_text, read_layout
@@ -26,19 +29,21 @@ def numpy_source(traced: Traced, title: str, passes: Sequence[Any] = PASSES, **c
     """The source of the NumPy module, and what is needed to call it."""
     placed = placed_for_numpy(traced, passes, **choices)
     layout = layout_of(traced, placed)
-    return emit_numpy.emit(placed, title) + f"\nLAYOUT = {layout_text(layout)}\n", layout
+    return numpy_block.emit(placed, title) + f"\nLAYOUT = {layout_text(layout)}\n", layout
 
 
 def numba_source(traced: Traced, title: str, passes: Sequence[Any] = FUSING) -> str:
     """The source of the Numba module. Unsupported: the NumPy emitter is to be taken."""
     placed = place(optimised(traced.graph, passes), sink=True)
-    return emit_numba.emit(placed, title) + f"\nLAYOUT = {layout_text(layout_of(traced, placed))}\n"
+    return numba_block.emit(placed, title) + f"\nLAYOUT = {layout_text(layout_of(traced, placed))}\n"
 
 
-def program_of(module: ModuleType | Any, layout: Layout, shares_rows: bool) -> Program:
+def program_of(module: ModuleType | Any, layout: Layout, native: bool) -> Program:
     names = ("once_forward", "once_backward", "forward", "backward", "finish")
-    functions: Any = [getattr(module, name) for name in names]
-    return Program(*[layout, *functions, shares_rows])
+    once_forward, once_backward, forward, backward, finish = (getattr(module, name) for name in names)
+    if not native:  # whose functions run a block themselves
+        forward, backward = partial(partial, forward), partial(partial, backward)
+    return Program(layout, once_forward, once_backward, forward, backward, finish, native)
 
 
 def numpy_program(cell: Any, state: Any, xs: Any, key: Any) -> Program:
@@ -61,7 +66,7 @@ def numba_program(cell: Any, state: Any, xs: Any, key: Any) -> Program | None:
     if module is None:
         try:
             source = numba_source(trace(cell, state, xs), title)
-        except emit_numba.Unsupported as error:
+        except Unsupported as error:
             _log.info("minirnn: %s runs on generated NumPy: %s", title, error)
             return None
         module = files.write(name, source)

@@ -54,7 +54,7 @@ class _Found:
         return self._native or self.program
 
 
-NATIVE = 1e6  # multiplications and additions of a call from which on compilation by Numba is worth its seconds
+NATIVE = 4e5  # multiplications and additions of a call from which on compilation by Numba is worth its seconds
 
 _known: dict[Any, _Found | _Refused] = {}
 _building = threading.RLock()
@@ -209,7 +209,7 @@ class _Compiled(bundle.Rule):
         xs = [self._in_order(array) for array in arrays[: self.first_state]]
         outside, steps = None, len(xs[0])
         if self.lengths is not None and self.lengths.min() < steps:
-            outside = self._in_order(np.arange(steps)[:, None] >= self.lengths)
+            outside = self._in_order((np.arange(steps)[:, None] >= self.lengths)[:, :, None])
         every = self.every if self.every is not None and self.every < steps else None
         return sequence.Problem(self.program, arrays[self.first_parameter :], xs, outside, every)
 

@@ -9,6 +9,7 @@ import numpy as np
 from minirnn.compile.ir import BATCH, Node
 from minirnn.compile.place import Placed
 from minirnn.compile.trace import Leaf, Traced
+from minirnn.kernels.kernel import Call
 
 __all__ = ["Layout", "Program", "layout_of", "layout_text", "read_layout"]
 
@@ -69,15 +70,19 @@ def _work(node: Node) -> float:
 
 
 class Program(NamedTuple):
-    """What a module generated for a cell offers; see emit_numpy for the functions."""
+    """What a module generated for a cell offers; see emit/numpy_block.py for the functions.
+
+    forward and backward give the call that runs a block. native: calls do without the interpreter's lock and without
+    BLAS, so that threads may run rows of the batch each for itself.
+    """
 
     layout: Layout
     once_forward: Callable[[Sequence[Any]], Any]
     once_backward: Callable[[Sequence[Any]], Any]
-    forward: Callable[..., None]
-    backward: Callable[..., None]
+    forward: Callable[..., Call]
+    backward: Callable[..., Call]
     finish: Callable[..., list[Any]]
-    shares_rows: bool  # whether threads may run rows of the batch each for itself
+    native: bool
 
 
 # ---------------------------------------------------------------- a layout as text, in a generated module

@@ -7,7 +7,7 @@ sequence comes as flipped views.
 """
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,13 +15,14 @@ import numpy as np
 from minirnn import threads
 from minirnn.compile.program import Program
 from minirnn.compile.trace import Leaf
+from minirnn.kernels.kernel import Call
+from minirnn.kernels.shares import Rows, Work, each_in_a_thread, outside_in, rows_in
 from minirnn.kernels.workspace import Workspace
 from minirnn.module import Array
 from minirnn.reference import pieces
 
 __all__ = ["Kept", "Problem", "backward", "forward"]
 
-Rows = tuple[int, int]
 Arrays = Sequence[Any]
 
 BLOCK_NUMBERS = 1 << 19  # numbers that a block holds: what stays in the cache
@@ -29,7 +30,7 @@ SHARE = 3e6  # multiplications and additions that are worth a thread of their ow
 
 
 class Problem(NamedTuple):
-    """One call. xs: (T, B, ...) each, in the order of the steps; outside: (T, B), True where a sequence is over."""
+    """One call. xs: (T, B, ...) each, in the order of the steps; outside: (T, B, 1), True where a sequence is over."""
 
     program: Program
     parameters: Arrays
@@ -49,7 +50,7 @@ class Problem(NamedTuple):
         return list(pieces(self.steps, self.every or self.steps))
 
     def shares(self) -> list[Rows]:
-        if not self.program.shares_rows:
+        if not self.program.native:
             return [(0, self.batch)]
         work = self.program.layout.work * self.steps * self.batch / 2
         count = max(1, min(threads.get_num_threads(), self.batch, int(work / SHARE)))
@@ -74,7 +75,7 @@ def forward(problem: Problem, state: Arrays, outputs: Arrays, final: Arrays, kee
     """Write the outputs (T, B, ...), in the order of the steps, and the last state; an empty cache unless `keep`."""
     once = problem.program.once_forward(problem.parameters)
 
-    def run(rows: Rows) -> Kept:
+    def share(rows: Rows) -> Work:
         work, memory = Workspace("compiled work"), None
         states: list[Array] = []
         stored: list[Array] = []
@@ -89,12 +90,12 @@ def forward(problem: Problem, state: Arrays, outputs: Arrays, final: Arrays, kee
         for k, span in enumerate(spans):
             for kept, array in zip(starts, entering, strict=False):
                 kept[k] = array
-            entering = _run_piece(problem, once, rows, span, entering, states, stored, outputs, work)
+            entering = yield from _piece(problem, once, rows, span, entering, states, stored, outputs, work)
         for array, last in zip(final, entering, strict=True):
             array[rows[0] : rows[1]] = last
         return Kept(rows, memory, states, stored, starts)
 
-    kept = threads.each(run, problem.shares())
+    kept = each_in_a_thread(share, problem.shares())
     return kept if keep else []
 
 
@@ -108,7 +109,7 @@ def _tape(problem: Problem, memory: Workspace, steps: int, count: int) -> tuple[
     return arrays(layout.states, steps + 1, "state"), arrays(layout.stored, steps, "stored")
 
 
-def _run_piece(
+def _piece(
     problem: Problem,
     once: Any,
     rows: Rows,
@@ -118,7 +119,7 @@ def _run_piece(
     stored: list[Array],
     outputs: Arrays | None,
     work: Workspace,
-) -> list[Array]:
+) -> Work:
     """Run the steps of a piece of a share; the state behind them, in borrowed memory."""
     count, keep, (start, stop) = rows[1] - rows[0], bool(states), span
     length = problem.block_steps(count, False)
@@ -135,20 +136,33 @@ def _run_piece(
         if not keep or first == 0:
             for array, came in zip(s, entering, strict=True):
                 array[:count] = came
-        outside = _outside(problem, now, rows)
-        x = [_rows_in(a, now, rows, outside, work, f"x {i}") for i, a in enumerate(problem.xs)]
+        outside = outside_in(problem.outside, now, rows)
+        x, calls = _all_rows_in(problem.xs, now, rows, outside, work, "x")
         y = [_rows_out(outputs, i, now, rows, leaf, work) for i, leaf in enumerate(leaves)]
-        with threads.single_threaded_blas if _small(problem, count) else nullcontext():
-            problem.program.forward(n, count, problem.parameters, once, x, s, k, y, keep, outside, work.array)
+        run = problem.program.forward(n, count, problem.parameters, once, x, s, k, y, keep, _flat(outside), work.array)
+        calls.append(_with_its_blas(problem, count, run))
         if outputs is not None:
-            _deliver(y, outputs, now, rows, outside)
+            calls += _delivery(y, outputs, now, rows, outside)
+        yield calls
         entering = [array[n * count : (n + 1) * count] for array in s]
     return list(entering)
 
 
-def _small(problem: Problem, count: int) -> bool:
-    """Whether a step's products are too small for several threads of BLAS, which would meet at every step."""
-    return problem.program.layout.work * count / 3 < threads.SHARE
+def _with_its_blas(problem: Problem, count: int, run: Call) -> Call:
+    """The call; BLAS keeps to one thread in it where a step's products are small: its threads would meet at every
+    step."""
+    if problem.program.native or problem.program.layout.work * count / 3 >= threads.SHARE:
+        return run
+
+    def held() -> None:
+        with threads.single_threaded_blas:
+            run()
+
+    return held
+
+
+def _flat(outside: Array | None) -> Array | None:
+    return None if outside is None else outside.reshape(-1, 1)
 
 
 # ---------------------------------------------------------------- backward
@@ -167,56 +181,44 @@ def backward(
     d_first = [np.empty((problem.batch, *leaf.shape), leaf.dtype) for leaf in floats]
     wants = (any(d is not None for d in d_xs), want_parameters)
 
-    def run(kept: Kept) -> list[Array]:
+    def share(kept: Kept) -> Work:
         lo, hi = kept.rows
         count, work, memory = hi - lo, Workspace("compiled work"), Workspace("compiled again")
         empty = np.empty if layout.row_wise else np.zeros
         sums = [empty(leaf.shape, leaf.dtype) for leaf in layout.sums] if want_parameters or not layout.row_wise else []
-        d = [work.array(f"d {k}", (count, *leaf.shape), leaf.dtype) for k, leaf in enumerate(floats)]
+        d = [work.array(f"d {k}", (2 * count, *leaf.shape), leaf.dtype) for k, leaf in enumerate(floats)]
         for array, came in zip(d, d_final, strict=True):
-            array[...] = 0 if came is None else came[lo:hi]
+            array[:count] = 0 if came is None else came[lo:hi]
         starts = True
         for k, (start, stop) in reversed(list(enumerate(problem.pieces()))):
             states, stored = kept.states, kept.stored
             if again is not None:
                 states, stored = _tape(problem, memory, stop - start, count)
                 entering = [array[k] for array in kept.starts]
-                _run_piece(problem, again, kept.rows, (start, stop), entering, states, stored, None, work)
+                yield from _piece(problem, again, kept.rows, (start, stop), entering, states, stored, None, work)
             for first, last in reversed(list(pieces(stop - start, problem.block_steps(count, True)))):
                 now, n = slice(start + first, start + last), last - first
-                outside = _outside(problem, now, kept.rows)
-                x = [_rows_in(a, now, kept.rows, outside, work, f"x {i}") for i, a in enumerate(problem.xs)]
-                y = _d_outputs(problem, d_outputs, now, kept.rows, outside, work)
+                outside = outside_in(problem.outside, now, kept.rows)
+                x, calls = _all_rows_in(problem.xs, now, kept.rows, outside, work, "x")
+                y, more = _d_outputs(problem, d_outputs, now, kept.rows, outside, work)
                 dx = _d_inputs(problem, d_xs, now, kept.rows, work) if wants[0] else _no_d_inputs(problem)
                 s = [array[first * count : (last + 1) * count] for array in states]
                 held = [array[first * count : last * count] for array in stored]
-                with threads.single_threaded_blas if _small(problem, count) else nullcontext():
-                    program.backward(
-                        n,
-                        count,
-                        problem.parameters,
-                        once,
-                        x,
-                        s,
-                        held,
-                        y,
-                        d,
-                        dx,
-                        sums,
-                        starts,
-                        wants,
-                        outside,
-                        work.array,
-                    )
+                moving = (y, d, dx, sums, starts, wants)
+                run = program.backward(
+                    n, count, problem.parameters, once, x, s, held, *moving, _flat(outside), work.array
+                )
+                calls += [*more, _with_its_blas(problem, count, run)]
                 starts = False
                 if wants[0]:
                     floats_of_x = [a for a, leaf in zip(dx, layout.inputs, strict=True) if leaf.dtype.kind == "f"]
-                    _deliver(floats_of_x, d_xs, now, kept.rows, outside)
+                    calls += _delivery(floats_of_x, d_xs, now, kept.rows, outside)
+                yield calls
         for array, last_d in zip(d_first, d, strict=True):
-            array[lo:hi] = last_d
+            array[lo:hi] = last_d[:count]
         return sums
 
-    total, *others = threads.each(run, cache)
+    total, *others = each_in_a_thread(share, cache)
     for other in others:
         for array, more in zip(total, other, strict=True):
             array += more
@@ -226,17 +228,18 @@ def backward(
 
 def _d_outputs(
     problem: Problem, d_outputs: Arrays, now: slice, rows: Rows, outside: Array | None, work: Workspace
-) -> list[Array]:
+) -> tuple[list[Array], list[Call]]:
     leaves = [leaf for leaf in problem.program.layout.outputs if leaf.dtype.kind == "f"]
-    found, count = [], (now.stop - now.start) * (rows[1] - rows[0])
+    found, calls, count = [], list[Call](), (now.stop - now.start) * (rows[1] - rows[0])
     for k, (leaf, given) in enumerate(zip(leaves, d_outputs, strict=True)):
         if given is None:
             array = work.array(f"d_output {k}", (count, *leaf.shape), leaf.dtype)
             array[...] = 0
         else:
-            array = _rows_in(given, now, rows, outside, work, f"d_output {k}")
+            array, more = rows_in(given, now, rows, outside, work, f"d_output {k}")
+            calls += more
         found.append(array)
-    return found
+    return found, calls
 
 
 def _d_inputs(problem: Problem, d_xs: Arrays, now: slice, rows: Rows, work: Workspace) -> list[Any]:
@@ -253,30 +256,11 @@ def _no_d_inputs(problem: Problem) -> list[Any]:
 
 
 # ---------------------------------------------------------------- blocks
-def _outside(problem: Problem, now: slice, rows: Rows) -> Array | None:
-    """Where sequences are over within a block, (n*b, 1); None where none is."""
-    if problem.outside is None:
-        return None
-    outside = problem.outside[now, rows[0] : rows[1]]
-    return np.ascontiguousarray(outside).reshape(-1, 1) if outside.any() else None
-
-
-def _beside(mask: Array, array: Array) -> Array:
-    return mask.reshape(len(mask), *(1,) * (array.ndim - 1))
-
-
-def _rows_in(array: Array, now: slice, rows: Rows, outside: Array | None, work: Workspace, name: str) -> Array:
-    """A block of (T, B, ...) as contiguous (n*b, ...), zero where a sequence is over; a view where that is one."""
-    block = array[now, rows[0] : rows[1]]
-    shape = (block.shape[0] * block.shape[1], *block.shape[2:])
-    if outside is None and block.flags.c_contiguous:
-        return block.reshape(shape)
-    copy = work.array(name, block.shape, array.dtype)
-    np.copyto(copy, block)
-    flat = copy.reshape(shape)
-    if outside is not None:
-        np.copyto(flat, flat.dtype.type(0), where=_beside(outside, flat))
-    return flat
+def _all_rows_in(
+    arrays: Arrays, now: slice, rows: Rows, outside: Array | None, work: Workspace, name: str
+) -> tuple[list[Array], list[Call]]:
+    pairs = [rows_in(array, now, rows, outside, work, f"{name} {i}") for i, array in enumerate(arrays)]
+    return [array for array, _ in pairs], [call for _, calls in pairs for call in calls]
 
 
 def _rows_out(
@@ -290,13 +274,16 @@ def _rows_out(
     return work.array(f"{what} {k}", ((now.stop - now.start) * (rows[1] - rows[0]), *leaf.shape), leaf.dtype)
 
 
-def _deliver(y: Arrays, arrays: Arrays, now: slice, rows: Rows, outside: Array | None) -> None:
-    """What was written into borrowed rows, to its place; zeros where a sequence is over."""
+def _delivery(y: Arrays, arrays: Arrays, now: slice, rows: Rows, outside: Array | None) -> list[Call]:
+    """The calls that bring what was written into borrowed rows to its place; zeros where a sequence is over."""
+    calls: list[Call] = []
     for flat, array in zip(y, arrays, strict=True):
         if array is None:
             continue
-        if outside is not None:
-            np.copyto(flat, flat.dtype.type(0), where=_beside(outside, flat))
         block = array[now, rows[0] : rows[1]]
         if not block.flags.c_contiguous:
-            block[...] = flat.reshape(block.shape)
+            calls.append(partial(np.copyto, block, flat.reshape(block.shape)))
+        if outside is not None:
+            over = outside.reshape(*outside.shape[:2], *[1] * (block.ndim - 2))
+            calls.append(partial(np.copyto, block, block.dtype.type(0), where=over))
+    return calls

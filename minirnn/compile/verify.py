@@ -36,7 +36,7 @@ def verify(program: Program, cell: Any, state: Any, xs: Any) -> None:
     if problems[0]:
         problems += [differences(seed) for seed in range(1, DRAWS)]
     if all(problems):
-        source = getattr(program.forward, "__globals__", {}).get("__file__", "memory")
+        source = getattr(program.once_forward, "__globals__", {}).get("__file__", "memory")
         listed = "\n".join([f"  {name}: {error:.2g} relative" for name, error in problems[0]])
         raise CompilerError(
             f"minirnn compiled {type(cell).__name__} wrongly. This is a bug of minirnn; engine='python' avoids it. "
@@ -96,7 +96,7 @@ def _compiled(
     columns, states = tree.leaves(xs), tree.leaves(state)
     parameters = leaves[len(columns) + len(states) :]
     steps, batch = columns[0].shape[:2]
-    outside = np.arange(steps)[:, None] >= lengths
+    outside = (np.arange(steps)[:, None] >= lengths)[:, :, None]
     problem = sequence.Problem(program, parameters, columns, outside if outside.any() else None, None)
     outputs = [np.empty((steps, batch, *leaf.shape), leaf.dtype) for leaf in layout.outputs]
     final = [np.empty_like(array) for array in states]

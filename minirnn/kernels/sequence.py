@@ -7,14 +7,14 @@ state is kept, and the tape of the k steps behind each is filled again when the 
 Time runs forward here: a reversed sequence comes as flipped views.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from minirnn import threads
 from minirnn.kernels.kernel import Call, Gradients, Kernel, Sizes, Tape
+from minirnn.kernels.shares import Rows, Work, each_in_a_thread, here, outside_in, rows_in
 from minirnn.kernels.workspace import Workspace
 from minirnn.module import Array
 from minirnn.reference import pieces
@@ -22,7 +22,6 @@ from minirnn.reference import pieces
 __all__ = ["Problem", "backward", "forward", "tangent"]
 
 Named = Mapping[str, Array]
-Rows = tuple[int, int]
 
 
 class Problem(NamedTuple):
@@ -48,29 +47,6 @@ class _Kept(NamedTuple):
     starts: dict[str, Array]
 
 
-# ---------------------------------------------------------------- the work of a share
-# A share's work is a generator: it yields the calls of one block after the other, which do without the interpreter's
-# lock, and returns its result. The first block's are ready before the share's thread is woken: two threads that prepare
-# theirs at the same time take the lock from each other at every step, and lost a fifth of a short sequence's time.
-Work = Generator[list[Call], None, Any]
-
-
-def _begun(work: Work) -> tuple[list[Call], Work]:
-    return next(work), work
-
-
-def _finished(begun: tuple[list[Call], Work]) -> Any:
-    """Make the calls; the work's result."""
-    calls, work = begun
-    while True:
-        for call in calls:
-            call()
-        try:
-            calls = next(work)
-        except StopIteration as stop:
-            return stop.value
-
-
 # ---------------------------------------------------------------- forward
 def forward(problem: Problem, state: Named, ordered: Array, final: Named, keep: bool) -> list[_Kept]:
     """Write the outputs into `ordered` (T, B, P) and the last state into `final`; the cache is empty unless `keep`."""
@@ -94,7 +70,7 @@ def forward(problem: Problem, state: Named, ordered: Array, final: Named, keep: 
             array[lo:hi] = entering[name]
         return _Kept(rows, memory, tape or {}, starts)
 
-    kept = threads.each(_finished, _shares(problem), lambda rows: _begun(share(rows)))
+    kept = each_in_a_thread(share, _shares(problem))
     return kept if keep else []
 
 
@@ -123,8 +99,8 @@ def _piece(
             for name in kernel.states:
                 block[name][0] = entering[name]
         now = slice(start + first, start + last)
-        outside = _outside(problem, now, rows)
-        x, calls = _rows_in(problem.xs, now, rows, outside, work, "x")
+        outside = outside_in(problem.outside, now, rows)
+        x, calls = rows_in(problem.xs, now, rows, outside, work, "x")
         calls += kernel.forward(weights, x, block, outside, work)
         if ordered is not None:
             calls.append(partial(np.copyto, ordered[now, lo:hi], block["h"][1:]))
@@ -175,7 +151,7 @@ def backward(
             d_first[name][lo:hi] = array
         return gradients
 
-    total, *others = threads.each(_finished, cache, lambda kept: _begun(share(kept)))
+    total, *others = each_in_a_thread(share, cache)
     for other in others:
         total.add(other)
     return {**d_first, **total.arrays, **({} if d_xs is None else {"xs": d_xs})}
@@ -193,13 +169,16 @@ def _block_backward(
     gradients: Gradients,
     work: Workspace,
 ) -> list[Call]:
-    outside, shape = _outside(problem, now, rows), (now.stop - now.start, rows[1] - rows[0], problem.xs.shape[2])
-    x, calls = _rows_in(problem.xs, now, rows, outside, work, "x")
+    outside, shape = (
+        outside_in(problem.outside, now, rows),
+        (now.stop - now.start, rows[1] - rows[0], problem.xs.shape[2]),
+    )
+    x, calls = rows_in(problem.xs, now, rows, outside, work, "x")
     if d_outputs is None:
         d_block = work.array("d_outputs", (*shape[:2], problem.sizes.shown), x.dtype)
         d_block[...] = 0.0
     else:
-        d_rows_out, copies = _rows_in(d_outputs, now, rows, outside, work, "d_outputs")
+        d_rows_out, copies = rows_in(d_outputs, now, rows, outside, work, "d_outputs")
         d_block = d_rows_out.reshape(*shape[:2], problem.sizes.shown)
         calls += copies
     d_rows = None
@@ -228,13 +207,13 @@ def tangent(
     entering = dict(state)
     for first, last in pieces(steps, kernel.block_steps(batch, problem.sizes, backward=False)):
         now = slice(first, last)
-        outside = _outside(problem, now, rows)
+        outside = outside_in(problem.outside, now, rows)
         tape = _new_tape(problem, work, last - first, batch)
-        entering = _finished(_begun(_piece(problem, weights, rows, (first, last), entering, tape, None, work)))
-        x, copies = _rows_in(problem.xs, now, rows, outside, work, "x")
+        entering = here(_piece(problem, weights, rows, (first, last), entering, tape, None, work))
+        x, copies = rows_in(problem.xs, now, rows, outside, work, "x")
         t_x = None
         if t_xs is not None:
-            t_x, more = _rows_in(t_xs, now, rows, outside, work, "t_x")
+            t_x, more = rows_in(t_xs, now, rows, outside, work, "t_x")
             copies += more
         for copy in copies:
             copy()
@@ -257,27 +236,3 @@ def _new_tape(problem: Problem, memory: Workspace, steps: int, batch: int) -> Ta
 def _steps(tape: Tape, first: int, last: int) -> Tape:
     """Steps first..last of a tape, the states with the one behind the last."""
     return {name: array[first : last + 1] if name in ("h", "c") else array[first:last] for name, array in tape.items()}
-
-
-def _outside(problem: Problem, now: slice, rows: Rows) -> Array | None:
-    """Where sequences are over within a block; None where none is."""
-    if problem.outside is None:
-        return None
-    outside = problem.outside[now, rows[0] : rows[1]]
-    return np.ascontiguousarray(outside) if outside.any() else None
-
-
-def _rows_in(
-    array: Array, now: slice, rows: Rows, outside: Array | None, work: Workspace, name: str
-) -> tuple[Array, list[Call]]:
-    """A block of (T, B, width) as contiguous (n*b, width), zero where a sequence is over, and the calls that fill it;
-    a view where that is one."""
-    block = array[now, rows[0] : rows[1]]
-    n, b, width = block.shape
-    if outside is None and block.flags.c_contiguous:
-        return block.reshape(n * b, width), []
-    copy = work.array(name, (n, b, width), array.dtype)
-    calls: list[Call] = [partial(np.copyto, copy, block)]
-    if outside is not None:
-        calls.append(partial(np.copyto, copy, 0.0, where=outside))
-    return copy.reshape(n * b, width), calls

@@ -1,6 +1,6 @@
 """Memory that is used again: the first touch of fresh pages costs more than many of the loops that fill them."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,16 @@ ALIGNMENT = 64
 
 # What finished workspaces held, by role. Every operation on these is atomic: a garbage collection, which may start
 # anywhere, runs Workspace.__del__, and a lock that it waited for could be its own thread's.
-_free: dict[str, list[dict[str, Array]]] = {}
+_free: dict[str, list[dict[str, "_Held"]]] = {}
+
+
+class _Held(NamedTuple):
+    """Memory, and the array that it was last lent as: making one anew costs more than finding it."""
+
+    memory: Array
+    array: Array
+    shape: tuple[int, ...]
+    dtype: Any  # as it was asked for
 
 
 class Workspace:
@@ -33,15 +42,19 @@ class Workspace:
 
     def array(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
         """An array of this shape, aligned for vector instructions."""
-        dtype = np.dtype(dtype)
-        size = dtype.itemsize
+        held = self._held.get(name)
+        if held is not None and held.dtype is dtype and held.shape == shape:
+            self._large |= held.memory.size > LARGE
+            return held.array
+        exact = np.dtype(dtype)
+        size = exact.itemsize
         for length in shape:
             size *= length
         self._large |= size > LARGE
-        memory = self._held.get(name)
-        if memory is None or memory.size < size:
-            memory = self._held[name] = _aligned(size)
-        return np.ndarray(shape, dtype, memory)
+        memory = held.memory if held is not None and held.memory.size >= size else _aligned(size)
+        array = np.ndarray(shape, exact, memory)
+        self._held[name] = _Held(memory, array, shape, dtype)
+        return array
 
     def __del__(self) -> None:
         if len(self._pool) < 64 and (not self._large or free_bytes() < LIMIT):
@@ -56,7 +69,7 @@ def _aligned(size: int) -> Array:
 
 def free_bytes() -> int:
     """How much the pool holds for later calls."""
-    return sum(memory.size for pool in list(_free.values()) for held in list(pool) for memory in list(held.values()))
+    return sum(held.memory.size for pool in list(_free.values()) for lent in list(pool) for held in list(lent.values()))
 
 
 def release_all() -> None:

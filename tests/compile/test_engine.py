@@ -1,6 +1,7 @@
 """Every cell of the zoo, compiled: outputs, states and all gradients as the reference has them."""
 
 import threading
+from importlib.util import find_spec
 
 import autograd.numpy as np
 import numpy as onp
@@ -11,10 +12,13 @@ import minirnn
 from minirnn import tree
 from minirnn.compile import engine
 from minirnn.functional import linear, sigmoid, tanh
+from minirnn.kernels import workspace
 from minirnn.kernels.tier import tier
 
 LENGTHS = onp.array([5, 1, 3, 4])
 SOME_IN_NUMBA = ["LSTM", "MGU"]
+no_numba = pytest.mark.skipif(find_spec("numba") is None, reason="Numba is not installed")
+TIERS = ["numpy", pytest.param("numba", marks=no_numba)]
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -85,7 +89,8 @@ def test_tangents_agree():
     assert worst([onp.asarray(v) for v in found[0]], [onp.asarray(v) for v in found[1]]) < 1e-12
 
 
-def test_a_pullback_called_twice_and_two_calls_in_one_loss_are_right():
+@pytest.mark.parametrize("on", TIERS)
+def test_a_pullback_called_twice_and_two_calls_in_one_loss_are_right(on):
     given = problem(cell_of("MGU"))
 
     def twice(cell, xs, way):
@@ -94,11 +99,31 @@ def test_a_pullback_called_twice_and_two_calls_in_one_loss_are_right():
 
     found = []
     for way in ("compiled", "python"):
-        results, pull = minirnn.vjp(lambda cell, xs, way=way: twice(cell, xs, way), given.cell, given.xs)
-        cotangent = onp.random.default_rng(2).standard_normal(results.shape)
-        pull(2 * cotangent)
-        found.append(tree.leaves(pull(cotangent)))
+        with tier(on):
+            results, pull = minirnn.vjp(lambda cell, xs, way=way: twice(cell, xs, way), given.cell, given.xs)
+            cotangent = onp.random.default_rng(2).standard_normal(results.shape)
+            pull(2 * cotangent)
+            found.append(tree.leaves(pull(cotangent)))
     assert worst(*found) < 1e-12
+
+
+@pytest.mark.parametrize("on", TIERS)
+@pytest.mark.parametrize("every", [None, 2])
+def test_what_borrowed_memory_held_before_does_not_matter(on, every, monkeypatch):
+    given = problem(cell_of("MGU"))
+    options = {"lengths": LENGTHS, "checkpoint_every": every}
+    with tier(on):
+        expected = numbers(given, "compiled", **options)
+        take = workspace.Workspace.__init__
+
+        def taken_as_nan(self, role):
+            take(self, role)
+            for held in self._held.values():
+                held.memory.fill(255)
+
+        monkeypatch.setattr(workspace.Workspace, "__init__", taken_as_nan)
+        found = numbers(given, "compiled", **options)
+    assert all(onp.array_equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 def test_what_is_not_asked_for_is_not_needed():

@@ -131,12 +131,12 @@ def test_other_places_give_the_same_numbers(name, choices):
 
 def results(traced, given, reuse=True, **choices):
     """What the NumPy code of a placed graph computes, forward and backward."""
-    from minirnn.compile import emit_numpy
+    from minirnn.compile.emit import numpy_block
     from minirnn.compile.program import layout_of
 
     placed = build.placed_for_numpy(traced, PASSES, **choices)
     layout, space = layout_of(traced, placed), {}
-    exec(emit_numpy.emit(placed, "test", reuse=reuse), space)
+    exec(numpy_block.emit(placed, "test", reuse=reuse), space)
     program = build.program_of(
         type("Module", (), {k: staticmethod(v) for k, v in space.items() if callable(v)}), layout, False
     )

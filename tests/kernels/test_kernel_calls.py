@@ -244,7 +244,8 @@ def test_what_borrowed_memory_held_before_does_not_matter(kind, every, on_tier, 
 
     def taken_poisoned(self, role):
         take(self, role)
-        self._held = {name: poisoned(memory) for name, memory in self._held.items()}
+        for held in self._held.values():
+            poisoned(held.memory)
 
     monkeypatch.setattr(workspace, "_aligned", lambda size: poisoned(new(size)))
     monkeypatch.setattr(workspace.Workspace, "__init__", taken_poisoned)
