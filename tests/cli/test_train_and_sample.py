@@ -123,7 +123,7 @@ def test_a_damaged_checkpoint_is_one_line(text, tmp_path):
     assert "no safetensors file" in refused("sample", tmp_path / "run")
 
 
-@pytest.mark.parametrize("cell", ["mgu", "PhasedLSTM"])
+@pytest.mark.parametrize("cell", ["mgu", pytest.param("PhasedLSTM", marks=pytest.mark.slow)])
 def test_a_published_cell_is_trained_evaluated_sampled_and_shown(cell, text, tmp_path):
     done = command("train", text, *SMALL, "--cell", cell, "--layers", 2, "--out", tmp_path / "run")
     assert done.exit_code == 0, done.output

@@ -26,7 +26,7 @@ print(len(traced), out.sum(), pull(np.ones(out.shape))[0].sum())
 """
 
 
-@pytest.mark.parametrize(("kernels", "traces"), [("numpy", "1"), ("numba", "2")])
+@pytest.mark.parametrize(("kernels", "traces"), [("numpy", "1"), pytest.param("numba", "2", marks=pytest.mark.slow)])
 def test_a_second_process_finds_it_and_traces_nothing(tmp_path, kernels, traces):
     if kernels == "numba":
         pytest.importorskip("numba")

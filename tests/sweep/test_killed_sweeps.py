@@ -75,9 +75,8 @@ def kill_workers(folder, kills, seed, over):
     return done
 
 
-@pytest.mark.parametrize(
-    ("kills", "trials", "steps"), [(1, 2, 500), pytest.param(20, 22, 1200, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("kills", "trials", "steps"), [(1, 2, 500), (20, 22, 1200)])
 def test_a_trial_whose_worker_is_killed_goes_on_from_its_checkpoint(kills, trials, steps, spec, tmp_path):
     made, over, killed = spec(trials=trials, steps=steps), threading.Event(), []
     killer = threading.Thread(target=lambda: killed.append(kill_workers(tmp_path / "sweep", kills, kills, over)))

@@ -41,7 +41,7 @@ def same(found, expected, **tolerance):
 
 # ---------------------------------------------------------------- pieces
 @each
-@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("layers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_text_in_pieces_is_the_text_at_once(name, layers, rng):
     model = LanguageModel(9, name.upper(), 8, layers, 6, rng=rng, dtype=np.float64)
     tokens = rng.integers(0, 9, (11, 3))
