@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -66,9 +66,6 @@ def product(a: Array, b: Array) -> Array:
     work = 2.0 * a.shape[0] * a.shape[1] * b.shape[1]
     if work < (_BLAS_SHARES if min(a.shape[0], b.shape[1]) > 1 else _BLAS_SHARES_VECTOR) or not _blas_pools():
         return np.matmul(a, b)
-    if work < SHARE:
-        with single_threaded_blas:
-            return cast(Array, np.matmul(a, b))
     out = np.empty((a.shape[0], b.shape[1]), np.result_type(a, b))
     count = max(1, min(_count, int(work / SHARE), max(out.shape)))
     by_rows = out.shape[0] >= out.shape[1]

@@ -110,6 +110,6 @@ def test_any_thread_may_hold_blas_to_one_thread_and_it_is_let_go_again(restored)
 def test_a_product_that_is_worth_no_second_thread_leaves_blas_asleep(shape, rng, monkeypatch, restored):
     minirnn.set_num_threads(2)
     seen, real = [], np.matmul
-    monkeypatch.setattr(np, "matmul", lambda *args: seen.append(blas_threads()) or real(*args))
+    monkeypatch.setattr(np, "matmul", lambda *args, **to: seen.append(blas_threads()) or real(*args, **to))
     threads.product(rng.standard_normal(shape[:2]), rng.standard_normal(shape[1:]))
     assert seen == [{1}]

@@ -169,10 +169,8 @@ def _block_backward(
     gradients: Gradients,
     work: Workspace,
 ) -> list[Call]:
-    outside, shape = (
-        outside_in(problem.outside, now, rows),
-        (now.stop - now.start, rows[1] - rows[0], problem.xs.shape[2]),
-    )
+    outside = outside_in(problem.outside, now, rows)
+    shape = (now.stop - now.start, rows[1] - rows[0], problem.xs.shape[2])
     x, calls = rows_in(problem.xs, now, rows, outside, work, "x")
     if d_outputs is None:
         d_block = work.array("d_outputs", (*shape[:2], problem.sizes.shown), x.dtype)

@@ -220,6 +220,13 @@ def _hold_to(count: int) -> None:
         os.sched_setaffinity(0, allowed[:count])
 
 
+def _text(seconds: float, row: Row) -> str:
+    """Milliseconds, and minirnn's time over them; a cell may have no products at all."""
+    mine = row.seconds["minirnn"].median
+    ratio = f"{mine / seconds:.2f}" if seconds not in (0.0, mine) else ""
+    return f"{1e3 * seconds:.3g} {ratio:>6}"
+
+
 # ---------------------------------------------------------------- whether it is one cell
 def _differences(cell: Any, twins: Mapping[str, Any], what: Pass, at: Mapping[str, str]) -> dict[str, float | None]:
     """The worst of each twin's from ours, on a small problem. ValueError: one is above its bound, or a twin fails."""
@@ -235,13 +242,6 @@ def _differences(cell: Any, twins: Mapping[str, Any], what: Pass, at: Mapping[st
             raise ValueError(f"{_said(twin)}, the {who} twin, fails: {type(error).__name__}: {error}") from error
         found[who] = None if theirs is None else _difference(ours, theirs, f"{_said(twin)}, the {who} twin,", what)
     return found
-
-
-def _text(seconds: float, row: Row) -> str:
-    """Milliseconds, and minirnn's time over them; a cell may have no products at all."""
-    mine = row.seconds["minirnn"].median
-    ratio = f"{mine / seconds:.2f}" if seconds not in (0.0, mine) else ""
-    return f"{1e3 * seconds:.3g} {ratio:>6}"
 
 
 def _said(twin: Any) -> str:
