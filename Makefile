@@ -5,6 +5,7 @@ PEERS ?=
 EXTRAS = dev,all,mpi,sweep$(if $(PEERS),$(comma)peers)
 comma := ,
 BIN = .venv/bin
+WORKERS = --numprocesses 2 --dist worksteal  # most tests keep one core busy
 INSTALLED = .venv/installed-$(EXTRAS)
 
 .PHONY: demo test slow lint bench clean
@@ -13,10 +14,10 @@ demo: $(INSTALLED)  ## train a character model on Python's own source, in about 
 	$(BIN)/minirnn train --minutes 2
 
 test: $(INSTALLED)  ## what a newcomer waits for
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" $(WORKERS)
 
 slow: $(INSTALLED)  ## the long tests alone
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow $(WORKERS)
 
 lint: $(INSTALLED)  ## style, types, and the direction of imports
 	$(BIN)/ruff check

@@ -87,7 +87,7 @@ def test_the_guide_to_checking_a_gradient(tmp_path):
         "docs/data.md",
         "docs/heads.md",
         "docs/regularisation.md",
-        "docs/stacks.md",
+        pytest.param("docs/stacks.md", marks=pytest.mark.slow),
     ],
 )
 def test_the_code_of_a_page_runs(page, tmp_path):

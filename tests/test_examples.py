@@ -35,6 +35,8 @@ EXAMPLES = {
     ),
 }
 
+SLOW = pytest.param("adding_problem", marks=pytest.mark.slow)  # five cells, three of them compiled
+
 
 @pytest.fixture
 def run_example(tmp_path):
@@ -48,7 +50,7 @@ def run_example(tmp_path):
     return run
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", [SLOW if name == "adding_problem" else name for name in EXAMPLES])
 def test_an_example_runs(name, run_example, tmp_path):
     if name == "digits":
         pytest.importorskip("sklearn", reason="scikit-learn is not installed: pip install 'minirnn[digits]'")
