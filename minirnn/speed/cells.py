@@ -1,12 +1,10 @@
 """A cell at a size: what is measured is a Cell class, built anew for every size, or a Cell as it is."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from minirnn.layers import Cell
-from minirnn.layers.cells.registry import Card
 
 __all__ = ["built", "name_of"]
 
@@ -22,12 +20,10 @@ def built(cell: type[Cell] | Cell, inputs: int, hidden: int, dtype: str = "float
     hidden)."""
     if isinstance(cell, Cell):
         return cell.astype(dtype)
-    about = cell.__dict__.get("_card")
-    options: Mapping[str, Any] = about.options if isinstance(about, Card) else {}
     make: Any = cell
 
     def at(features: int) -> Cell:
-        made: Cell = make(features, hidden, rng=np.random.default_rng(0), **options)
+        made: Cell = make(features, hidden, rng=np.random.default_rng(0))
         return made.astype(dtype)
 
     try:

@@ -5,6 +5,7 @@ import pytest
 import speed_cells
 
 import minirnn
+from minirnn.speed import SIZES
 from minirnn.speed.cells import built
 from minirnn.speed.comparison import Row, _work
 from minirnn.speed.passes import Pass, jax_values, our_pass, our_values, torch_values
@@ -65,6 +66,12 @@ def test_a_cell_is_built_at_a_size_or_keeps_its_own():
     assert (cell.input_size, cell.hidden_size, cell.dtype) == (2, 7, np.float64)
     with pytest.raises(ValueError, match=r"ConvLSTM\(3, 4, rng=...\) fails: .*give a Cell in place of the class"):
         built(minirnn.cells.get("ConvLSTM"), 3, 4)
+
+
+@pytest.mark.parametrize("name", [name for name in minirnn.cells.names() if name != "ConvLSTM"])
+def test_a_cell_of_the_zoo_is_built_at_the_smallest_size_that_is_measured(name):
+    inputs, hidden = SIZES[0][2:]
+    assert built(minirnn.cells.get(name), inputs, hidden).hidden_size == hidden
 
 
 def test_a_ratio_is_minirnns_time_over_the_others():
