@@ -29,13 +29,14 @@ def torchrecurrent_layer(name: str, inputs: int, hidden: int) -> Any:
 
 
 def torchrecurrent_pass(name: str, what: Pass) -> Call | None:
-    """A pass through it, where there is one."""
+    """A pass through it, where there is one: its IntersectionRNN takes as many features as it has units, no other."""
     if not installed("torchrecurrent"):
         return None
     import torchrecurrent
 
-    known = hasattr(torchrecurrent, name)
-    return torch_pass(partial(torchrecurrent_layer, name), cells.get(name), what) if known else None
+    if not hasattr(torchrecurrent, name) or (name == "IntersectionRNN" and what.size[2] != what.size[3]):
+        return None
+    return torch_pass(partial(torchrecurrent_layer, name), cells.get(name), what)
 
 
 def contenders(name: str, size: Size) -> dict[str, Contender]:
