@@ -24,24 +24,41 @@ def torch():
     return pytest.importorskip("torch", reason="torch is not installed: pip install 'minirnn[peers]'")
 
 
-_worst: dict[tuple[str, str], tuple[float, str]] = {}
+_worst = pytest.StashKey[dict[str, tuple[float, str]]]()  # by row of the table that is printed at the end
 
 
 @pytest.fixture
-def worst_errors():
+def worst_errors(request):
     """worst_errors(table)(row, error, where): the session's largest error of each row is printed at its end."""
 
     def table(title):
         def record(row, error, where):
-            _worst[title, row] = max(_worst.get((title, row), (-1.0, "")), (error, where))
+            _keep_worst(request.config, {f"{title:7s} {row:20s}": (float(error), where)})
 
         return record
 
     return table
 
 
-def pytest_terminal_summary(terminalreporter):
-    if _worst:
+def _keep_worst(config, rows):
+    worst = config.stash.setdefault(_worst, {})
+    for row, found in rows.items():
+        worst[row] = max(worst.get(row, (-1.0, "")), tuple(found))
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):  # one of several processes: the first of them prints
+        session.config.workeroutput["worst"] = session.config.stash.get(_worst, {})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    _keep_worst(node.config, getattr(node, "workeroutput", {}).get("worst", {}))
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    worst = config.stash.get(_worst, {})
+    if worst:
         terminalreporter.section("worst relative errors against PyTorch")
-    for (title, row), (error, where) in _worst.items():
-        terminalreporter.write_line(f"{title:7s} {row:20s} {error:.1e}   {where}")
+    for row, (error, where) in sorted(worst.items()):
+        terminalreporter.write_line(f"{row} {error:.1e}   {where}")
