@@ -2,8 +2,8 @@
 
     python examples/sklearn_digits.py [EPOCHS]          needs the extra `sklearn`
 
-In some seconds: logistic regression has 96.9 % of the held-out digits right, the GRU 98.2 %; over the next seven days of
-the series the forecaster's error is 0.69, and that of last week's values 1.03.
+In some seconds: logistic regression has 96.9 % of the held-out digits right, the GRU 98.2 %; over the next seven days
+of the series the forecaster's error is 0.69, and that of last week's values 1.03.
 """
 
 import sys

@@ -96,6 +96,7 @@ CELLS = st.builds(
 )
 
 
+@settings(max_examples=200)
 @given(CELLS, st.booleans(), st.booleans())
 def test_a_random_cell_agrees_to_ten_digits(cell, ragged, reverse):
     lengths = onp.array([5, 1, 3]) if ragged else None

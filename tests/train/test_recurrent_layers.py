@@ -10,6 +10,7 @@ import pytest
 from minirnn import cells, tree
 from minirnn.data import Corpus
 from minirnn.data.tasks import make_task
+from minirnn.kernels.tier import tier
 from minirnn.layers import GRU, Recurrent, Stacked
 from minirnn.layers.counted import Counted
 from minirnn.train import (
@@ -88,9 +89,10 @@ def test_a_run_of_a_published_cell_is_gone_on_with_and_read_again(name, tmp_path
 @pytest.mark.slow
 @each
 def test_every_published_cell_is_trained_on_a_text_and_on_a_task(name, tmp_path):
-    assert math.isfinite(trained(name, tmp_path / "text", layers=2).figures["held_out_nats"])
     config = TrainConfig(task="adding", task_options="length=8", cell=name, steps=3, hidden=8, batch=4, layers=2)
-    run = train(task_experiment(config), tmp_path / "task")
+    with tier("numpy"):  # sixty compilations would take ten minutes, and others test what they make
+        assert math.isfinite(trained(name, tmp_path / "text", layers=2).figures["held_out_nats"])
+        run = train(task_experiment(config), tmp_path / "task")
     assert math.isfinite(run.figures["held_out_loss"])
     same(load_run(tmp_path / "task").model.state_dict(), run.model.state_dict(), rtol=0)
 
