@@ -17,7 +17,7 @@ test: $(INSTALLED)  ## what a newcomer waits for
 	$(BIN)/python -m pytest -m "not slow" $(WORKERS)
 
 slow: $(INSTALLED)  ## the long tests alone
-	$(BIN)/python -m pytest -m slow $(WORKERS)
+	$(BIN)/python -m pytest -m slow --durations 20 $(WORKERS)
 
 lint: $(INSTALLED)  ## style, types, and the direction of imports
 	$(BIN)/ruff check

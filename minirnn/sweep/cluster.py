@@ -6,7 +6,7 @@ from typing import Any
 
 from minirnn.threads import get_num_threads
 
-__all__ = ["INSTALL", "capacity", "connect"]
+__all__ = ["INSTALL", "capacity", "connect", "replenish"]
 
 INSTALL = "pip install 'minirnn[sweep]'"
 
@@ -40,3 +40,15 @@ def connect(scheduler: str | None = None, *, workers: int | None = None, threads
 def capacity(client: Any) -> int:
     """How many trials run at a time: one for each thread of a worker, and one where all workers are starting anew."""
     return max(1, sum(client.nthreads().values()))
+
+
+def replenish(client: Any) -> None:
+    """Start the workers again that a local cluster has given up.
+
+    A worker that dies is started anew by its nanny; but one that is not there 15 seconds later, since it was killed
+    again while it started, Dask closes for good.
+    """
+    cluster = client.cluster
+    wanted = len(getattr(cluster, "worker_spec", ()))
+    if wanted > len(getattr(cluster, "workers", ())):
+        cluster.scale(wanted)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minirnn.sweep.cluster import INSTALL, capacity, connect
+from minirnn.sweep.cluster import INSTALL, capacity, connect, replenish
 from minirnn.sweep.space import Space, make_space
 from minirnn.sweep.spec import Pruning
 from minirnn.sweep.trial import REPORTS, Job, Outcome, Trial, attempts, read_lines, run_job, tell_to_stop
@@ -156,6 +156,7 @@ class _Driver:
         self.on_standing(self.standing())
         while True:
             changed = False
+            replenish(self.client)
             while len(self.running) < capacity(self.client):
                 asked = left.pop(0) if left else self._ask()
                 if asked is None:
@@ -181,6 +182,9 @@ class _Driver:
 
     def _finished(self, job: Job, future: Any) -> Outcome | None:
         for _ in range(MOST_LOSSES):
+            while not future.done():
+                replenish(self.client)
+                time.sleep(PATIENCE)
             outcome = self._outcome(future)
             if outcome is not None and outcome.state != "superseded":
                 return outcome
@@ -254,7 +258,7 @@ class _Driver:
 
     @staticmethod
     def _outcome(future: Any) -> Outcome | None:
-        """The outcome, waited for; None where the workers that had it are gone."""
+        """The outcome of what is done; None where the workers that had it are gone."""
         from distributed import CancelledError, KilledWorker
 
         try:

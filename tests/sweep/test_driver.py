@@ -1,5 +1,7 @@
 """Sweeps of small functions, on a Dask cluster within this process."""
 
+import threading
+
 import pytest
 from objectives import parabola, slow_parabola, troubled
 
@@ -44,6 +46,17 @@ def test_it_finds_the_lowest_and_repeats_it(client, tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'minirnn[plot]'")
     plot_sweep(result, tmp_path / "sweep.png")
     assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_local_worker_that_dask_gave_up_is_started_again(tmp_path):
+    with distributed.Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as alone:
+        given_up, found = alone.cluster.workers.pop(0), []
+        alone.sync(given_up.close)
+        run = lambda: found.append(sweep(parabola, SPACE, folder=tmp_path, client=alone, trials=2, sampler="random"))
+        running = threading.Thread(target=run, daemon=True)
+        running.start()
+        running.join(60)
+    assert [one.state for one in found[0].trials] == ["finished", "finished"]
 
 
 def test_what_is_to_be_high_is_high(client, tmp_path):
