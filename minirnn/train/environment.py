@@ -49,10 +49,10 @@ def same_kernels(before: Mapping[str, Any]) -> Iterator[None]:
     """Within the block, kernels run on the tier and with the threads that such an environment says, where they can."""
     name, now = before.get("tier"), get_num_threads()
     threads, blas_threads = (_positive(before.get(which)) for which in ("threads", "blas_threads"))
-    runs = name in TIERS and (name != "numba" or bool(compiled_kernels()))
     with ExitStack() as stack:
-        # "auto" is Numba's tier where there is one; by name it would also move small compiled cells to it
-        stack.enter_context(tier(name if runs and name not in (None, "numba") else "auto"))
+        if name in TIERS and (name != "numba" or compiled_kernels()):
+            # "auto" is Numba's tier where there is one; by name it would also move small compiled cells to it
+            stack.enter_context(tier("auto" if name == "numba" else name))
         stack.enter_context(_blas_limit(None))  # puts back what set_num_threads changes
         if threads is not None and threads != now:
             stack.callback(set_num_threads, now)

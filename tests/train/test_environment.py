@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 import minirnn
+from minirnn.kernels.tier import tier
 from minirnn.train.environment import changes, environment, same_kernels
 
 
@@ -41,7 +42,9 @@ def test_kernels_are_put_back_to_what_they_were_for_a_block():
 
 
 @pytest.mark.parametrize("nonsense", [{}, {"tier": "quantum", "threads": -1}, {"tier": None, "threads": "two"}])
-def test_what_makes_no_sense_changes_nothing(nonsense):
-    before = environment(model())
-    with same_kernels(nonsense):
-        assert environment(model()) == before
+@pytest.mark.parametrize("chosen", ["auto", "numpy"])
+def test_what_makes_no_sense_changes_nothing(chosen, nonsense):
+    with tier(chosen):
+        before = environment(model())
+        with same_kernels(nonsense):
+            assert environment(model()) == before
