@@ -59,6 +59,6 @@ def pytest_testnodedown(node):
 def pytest_terminal_summary(terminalreporter, config):
     worst = config.stash.get(_worst, {})
     if worst:
-        terminalreporter.section("worst relative errors against PyTorch")
+        terminalreporter.section("worst relative errors against other libraries")
     for row, (error, where) in sorted(worst.items()):
         terminalreporter.write_line(f"{row} {error:.1e}   {where}")
