@@ -43,11 +43,11 @@ def worst_errors(request):
 def _keep_worst(config, rows):
     worst = config.stash.setdefault(_worst, {})
     for row, found in rows.items():
-        worst[row] = max(worst.get(row, (-1.0, "")), tuple(found))
+        worst[row] = max(worst.get(row, (-1.0, "")), found)
 
 
 def pytest_sessionfinish(session):
-    if hasattr(session.config, "workeroutput"):  # one of several processes: the first of them prints
+    if hasattr(session.config, "workeroutput"):  # one of several processes: the one that started them prints
         session.config.workeroutput["worst"] = session.config.stash.get(_worst, {})
 
 
