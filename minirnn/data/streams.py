@@ -5,6 +5,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from minirnn.data.batch import IGNORED
 from minirnn.data.resumable import Resumable
 from minirnn.module import Array
 
@@ -27,8 +28,8 @@ class Chunk(NamedTuple):
 
     @property
     def scored_targets(self) -> int:
-        """How many targets a mean loss is over."""
-        return self.targets.size
+        """How many targets a mean loss is over: all but IGNORED ones."""
+        return int(np.count_nonzero(self.targets != IGNORED))
 
     def part(self, streams: slice) -> Self:
         """These streams alone."""

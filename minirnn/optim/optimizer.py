@@ -72,7 +72,7 @@ class Optimizer(ABC):
         self._held: dict[str, _Held] = {}
         self._work: dict[str, Work] = {}
         self._scratch: dict[np.dtype[Any], Work] = {}
-        self.steps = 0
+        self.steps = 0  # made, or passed over: the schedule's place
         named: dict[int, str] = {}
         for name, p in every.items():
             self._admit(name, p)

@@ -12,7 +12,7 @@ from minirnn.parallel.communicator import SINGLE, Communicator, RankFailedError,
 from minirnn.parallel.mpi import MPICommunicator, communicator, launched, rank_threads, world
 from minirnn.parallel.noise import StreamNoise
 from minirnn.parallel.replicas import Replicas, Trouble
-from minirnn.parallel.shares import Divisible, Share, divide, share_of
+from minirnn.parallel.shares import Divisible, Reduction, Share, divide, share_of, step_weights
 
 __all__ = [
     # who talks to whom
@@ -33,10 +33,12 @@ __all__ = [
     "together",
     # what each has to do
     "Divisible",
+    "Reduction",
     "Replicas",
     "Share",
     "StreamNoise",
     "Trouble",
     "divide",
     "share_of",
+    "step_weights",
 ]

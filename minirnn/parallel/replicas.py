@@ -8,10 +8,11 @@ import numpy as np
 
 from minirnn import tree
 from minirnn.module import Array, Module
-from minirnn.parallel.agreement import DifferentRanksError, on_every_rank
+from minirnn.parallel.agreement import DifferentRanksError, first, on_every_rank
 from minirnn.parallel.communicator import Communicator
 from minirnn.parallel.noise import Axes, StreamNoise, find_axes
-from minirnn.parallel.shares import Share
+from minirnn.parallel.parts import counts_differ, judged
+from minirnn.parallel.shares import Reduction, Share
 
 __all__ = ["Replicas", "Trouble"]
 
@@ -29,12 +30,14 @@ class Trouble(NamedTuple):
 class Replicas:
     """One rank's end of what the copies of a training do together. With one process every method hands back what came.
 
-    known: whether it has been found out where the streams are in noise and states.
+    reduction: what parts of a batch count. accumulates: whether a step has several batches.
     """
 
-    def __init__(self, comm: Communicator):
-        self.comm = comm
-        self.known = comm.size == 1
+    def __init__(self, comm: Communicator, reduction: Reduction = "mean", accumulates: bool = False):
+        self.comm, self.reduction = comm, reduction
+        self.known = comm.size == 1  # whether it has been found out where the streams are in noise and states
+        self._divides = (comm.size > 1 or accumulates) and reduction != "batches"
+        self._judged: set[bool] = set()  # whether parts were seen to make the whole: where they count alike, and not
         self._axes = Axes((), {})
         self._buffer: Array | None = None
 
@@ -65,10 +68,39 @@ class Replicas:
                 )
 
     # ------------------------------------------------------------------ a step
-    def look(self, loss: Callable[..., Any], model: Module, batch: Any, rng: np.random.Generator | None) -> None:
-        """Find out where the streams are, from a whole batch; for good where it has more than one of them."""
+    def wants_whole(self, step: int) -> bool:
+        """Whether whole batches are to be made at this step, to look at."""
+        return not self.known or (not self.alone and _looks_again(step))
+
+    def look(
+        self, loss: Callable[..., Any], model: Module, share: Share, rng: np.random.Generator | None, step: int
+    ) -> None:
+        """From a whole batch, find out where the streams are, and see that the losses of parts make that of the whole.
+
+        The first is for good where the batch has more than one stream; the second is done again where parts count
+        differently for the first time, and at steps far between. ValueError: they do not.
+        """
+        batch = share.whole
+        if not self._divides or batch is None or not hasattr(batch, "part") or batch.batch_size < 1:
+            return
         if not self.known:
             self._axes, self.known = find_axes(loss, model, batch, rng), batch.batch_size > 1
+        if counts_differ(batch, self.reduction) in self._judged and not _looks_again(step):
+            return
+        said = self._said(loss, model, batch, rng)
+        if said:
+            raise on_every_rank(ValueError(said))
+        if said is not None:
+            self._judged.add(counts_differ(batch, self.reduction))
+
+    def _said(self, loss: Callable[..., Any], model: Module, batch: Any, rng: np.random.Generator | None) -> str | None:
+        """What rank 0 judges. One process need not divide its batches: a loss that takes no part is not judged."""
+        if not self.alone:
+            return first(self.comm, lambda: judged(loss, model, batch, rng, self._axes, self.reduction))
+        try:
+            return judged(loss, model, batch, rng, find_axes(loss, model, batch, rng), self.reduction)
+        except Exception:
+            return ""
 
     def begin(self, rng: np.random.Generator | None, share: Share) -> np.random.Generator | None:
         """What the loss draws its noise from: from the same bits as rng, but this share's part alone."""
@@ -138,6 +170,11 @@ class Replicas:
             axis = self._axes.state.get(name)
             cut[name] = array if axis is None else array[(slice(None),) * axis + (share.streams,)]
         return cut
+
+
+def _looks_again(step: int) -> bool:
+    """At steps 8, 64, 512, ...: what is seen of the first batches may not be so later."""
+    return step > 6 and (step + 1).bit_count() == 1 and (step + 1).bit_length() % 3 == 1
 
 
 def _views(buffer: Array, grads: Grads) -> Iterator[tuple[str, Array]]:

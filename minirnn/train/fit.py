@@ -11,7 +11,7 @@ import numpy as np
 
 from minirnn.module import Module
 from minirnn.optim import Optimizer, Schedule
-from minirnn.parallel import communicator, compare, first, guard, rank_threads, together
+from minirnn.parallel import Reduction, communicator, compare, first, guard, rank_threads, together
 from minirnn.parallel.agreement import on_every_rank
 from minirnn.train.average import WeightAverage
 from minirnn.train.budget import Budget
@@ -37,6 +37,7 @@ def fit(
     minutes: float | None = None,
     carry: bool = True,
     accumulate: int = 1,
+    reduction: Reduction = "mean",
     clip_norm: float | None = None,
     clip_value: float | None = None,
     schedule: Callable[[int], Schedule] | None = None,
@@ -63,13 +64,18 @@ def fit(
     minutes: after a warm-up the time of a step and of a validation is measured once, and sets the number of steps from
     then on.
 
-    accumulate: batches a step; the gradient is the mean of theirs. clip_value: the largest entry of a gradient;
+    accumulate: batches a step; its gradient is that of all as one batch. reduction: what the loss is of a batch, and so
+    what a part of one counts, on several ranks and in an accumulated step: "mean", over its scored targets; "sum"; a
+    function, batch -> its weight in a mean; "batches", on one rank: as much as any other batch. Where batches can be
+    divided, halves of the first, and of later ones now and then, are compared with the whole, from no state.
+    clip_value: the largest entry of a gradient;
     clip_norm: the largest global norm of what is left. schedule: steps -> (step -> lr), made once the number of steps
     is known, `lambda steps: cosine(1e-3, steps)`.
     validate: model -> a number, or a dict of them of which the first decides (the lower, the better), every val_every
     steps, or ten times, and after the last step where their number is known. average: validated in place of the model.
     on_nonfinite: what to do about a loss or gradient that is nan or infinite. "stop" raises DivergedError before the
-    update, naming the first such value; "skip" passes over the update, starts from no state, and counts.
+    update, naming the first such value; "skip" passes over the update, starts from no state, and counts;
+    the schedule goes on.
 
     comm: MPI.COMM_WORLD, or any Communicator: each rank computes the gradient of its share of a batch's streams, and
     all make the update of the whole batch, to rounding (minirnn.parallel). Every rank gives the same arguments; the
@@ -81,7 +87,8 @@ def fit(
     in pieces interrupted anywhere, give the same bits, on the same engine, threads and libraries.
 
     Ctrl-C ends the step, saves, and raises TrainingInterrupted; a second one raises KeyboardInterrupt at once.
-    ValueError: options that contradict each other; no batches. CheckpointError: a checkpoint of something else.
+    ValueError: options that contradict each other; no batches; a loss that is not what reduction says.
+    CheckpointError: a checkpoint of something else.
     FolderInUseError: another training writes there. OSError: a checkpoint cannot be written; older ones are intact.
     DifferentRanksError: ranks with other arguments, versions or parameters than rank 0. What one rank alone raises ends
     all of them, with its message on standard error.
@@ -94,6 +101,7 @@ def fit(
         _check_positive(float, minutes=minutes, clip_norm=clip_norm, clip_value=clip_value)
         if on_nonfinite not in ("stop", "skip"):
             raise ValueError(f'fit: on_nonfinite={on_nonfinite!r} came, "stop" or "skip" was expected')
+        _check_reduction(reduction, ranks.size)
         if resume and checkpoints is None:
             raise ValueError("fit: resume=True came without checkpoints, from which to go on")
         passes = (epochs or 1) if steps is None and minutes is None else epochs
@@ -116,6 +124,7 @@ def fit(
             val_every=val_every,
             average=average,
             skip_nonfinite=on_nonfinite == "skip",
+            reduction=reduction,
             rng=rng,
             comm=ranks,
         )
@@ -154,7 +163,8 @@ def _given(training: Training) -> dict[str, Any]:
         "fit": {
             name: getattr(training, name)
             for name in ("carry", "accumulate", "clip_norm", "clip_value", "val_every", "skip_nonfinite")
-        },
+        }
+        | {"reduction": "a function" if callable(training.reduction) else training.reduction},
         "length": {"epochs": training.source.epochs, **training.budget.state_dict()},
         "batches": batches.state_dict() if hasattr(batches, "state_dict") else type(batches).__name__,
         "rng": None if training.rng is None else dict(training.rng.bit_generator.state),
@@ -263,6 +273,15 @@ def _check_lengths(**lengths: float | None) -> None:
     given = [f"{name}={value}" for name, value in lengths.items() if value is not None]
     if len(given) > 1:
         raise ValueError(f"fit: {' and '.join(given)} came; give one of them")
+
+
+def _check_reduction(reduction: Reduction, ranks: int) -> None:
+    if not callable(reduction) and reduction not in ("mean", "sum", "batches"):
+        raise ValueError(
+            f'fit: reduction={reduction!r} came, "mean", "sum", "batches" or a function of a batch was expected'
+        )
+    if reduction == "batches" and ranks > 1:
+        raise ValueError(f'fit: reduction="batches" came with {ranks} ranks, which divide batches; take one rank')
 
 
 def _check_positive(kind: type, **options: float | None) -> None:

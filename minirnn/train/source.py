@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from minirnn.parallel import SINGLE, Communicator, Share
+from minirnn.parallel import SINGLE, Communicator, Reduction, Share
 from minirnn.parallel.shares import next_share
 from minirnn.train.checkpoint import CheckpointError, required
 
@@ -18,8 +18,10 @@ class BatchSource:
     beginning up to that place.
     """
 
-    def __init__(self, batches: Iterable[Any], epochs: int | None, comm: Communicator = SINGLE):
-        self.batches, self.epochs, self.comm = batches, epochs, comm
+    def __init__(
+        self, batches: Iterable[Any], epochs: int | None, comm: Communicator = SINGLE, reduction: Reduction = "mean"
+    ):
+        self.batches, self.epochs, self.comm, self.reduction = batches, epochs, comm, reduction
         self.epoch = self.taken = 0  # passes that are over; batches of this pass
         self._iterator: Iterator[Any] | None = None
         self.over = False
@@ -38,7 +40,7 @@ class BatchSource:
             if self._iterator is None:
                 self._iterator = iter(self.batches)
             try:
-                taken.append(next_share(self._iterator, self.comm, whole=whole))
+                taken.append(next_share(self._iterator, self.comm, self.reduction, whole=whole))
                 self.taken += 1
             except StopIteration:
                 again = self._iterator is not self.batches and self.taken > 0

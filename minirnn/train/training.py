@@ -10,7 +10,7 @@ import numpy as np
 from minirnn import tree
 from minirnn.module import Array, Module
 from minirnn.optim import Optimizer, Schedule, clip_by_global_norm, clip_by_value, global_norm
-from minirnn.parallel import SINGLE, Communicator, Replicas, Share, Trouble
+from minirnn.parallel import SINGLE, Communicator, Reduction, Replicas, Share, Trouble, step_weights
 from minirnn.train.average import WeightAverage
 from minirnn.train.budget import LOOKS, Budget
 from minirnn.train.callbacks import Progress
@@ -50,11 +50,12 @@ class Training:
         average: WeightAverage | None,
         skip_nonfinite: bool,
         rng: np.random.Generator | None,
+        reduction: Reduction = "mean",
         comm: Communicator = SINGLE,
     ):
-        self.replicas = Replicas(comm)
+        self.replicas, self.reduction = Replicas(comm, reduction, accumulate > 1), reduction
         self.model, self.optimizer, self.rng, self.average = model, optimizer, rng, average
-        self.budget, self.source = budget, BatchSource(batches, epochs, comm)
+        self.budget, self.source = budget, BatchSource(batches, epochs, comm, reduction)
         self.carry, self.accumulate = carry, accumulate
         self.clip_norm, self.clip_value = clip_norm, clip_value
         self.schedule: Schedule | None = None
@@ -95,7 +96,7 @@ class Training:
         self.set_schedule(steps)
         if steps is not None and self.step_number >= steps:
             return None
-        shares = self.source.take(self.accumulate, whole=not self.replicas.known)
+        shares = self.source.take(self.accumulate, whole=self.replicas.wants_whole(self.step_number))
         if not shares:
             return None
         value, grads, problem = self._gradients(shares)
@@ -123,25 +124,28 @@ class Training:
         self._scheduled = steps
 
     def _gradients(self, shares: list[Share]) -> tuple[float, dict[str, Array], str | None]:
-        """The mean loss and gradient of the batches over all ranks, and the first value not finite, or None."""
-        own, sums, trouble = self._own_gradients(shares)
+        """The loss and gradient of all the batches over all ranks, and the first value not finite, or None."""
+        weights, divisor = step_weights(shares, self.reduction)
+        own, sums, trouble = self._own_gradients(shares, weights)
         value, sums, trouble = self.replicas.sum(own, sums, trouble)
         if trouble is not None:
             self.carried = None
             if self.rng is not None:
                 self.rng.bit_generator.state = trouble.rng_state
             return value, sums, trouble.what
-        if len(shares) > 1:
-            sums = {name: g / len(shares) for name, g in sums.items()}
-        return value / len(shares), sums, None
+        if divisor > 1:
+            sums = {name: g / divisor for name, g in sums.items()}
+        return value / divisor, sums, None
 
-    def _own_gradients(self, shares: list[Share]) -> tuple[float, dict[str, Array], Trouble | None]:
+    def _own_gradients(
+        self, shares: list[Share], weights: list[float]
+    ) -> tuple[float, dict[str, Array], Trouble | None]:
         """The sum of loss and gradient over the batches, of this rank's streams by their weight; up to a trouble."""
         total = 0.0
         sums: dict[str, Array] = {}
-        for i, (batch, _, _, weight, _) in enumerate(shares):
-            self.share = shares[i]
-            self.replicas.look(self._loss, self.model, self.share.whole, self.rng)
+        for i, (share, weight) in enumerate(zip(shares, weights, strict=True)):
+            self.share, batch = share, share.batch
+            self.replicas.look(self._loss, self.model, share, self.rng, self.step_number)
             rng = self.replicas.begin(self.rng, self.share)
             state = self._state_before(self.share, rng)
             noise = None if self.rng is None else self.rng.bit_generator.state
@@ -182,6 +186,7 @@ class Training:
                 "learning rate, or a smaller clip_norm, is what usually helps"
             )
         self.skipped += 1
+        self.optimizer.steps += 1  # so that the schedule ends where the training does
 
     def _validated(self, steps: int | None) -> dict[str, float]:
         if self.validate is None or not self._time_to_look(steps):

@@ -152,6 +152,13 @@ def test_skipping_passes_over_the_update_and_counts():
     assert np.isnan(seen[1].loss)
 
 
+def test_the_schedule_goes_on_while_steps_are_skipped():
+    batches = [Batch(1.0), Batch(np.nan), Batch(np.nan), Batch(1.0)]
+    _, seen = train(batches, on_nonfinite="skip", schedule=lambda steps: linear(0.4, steps))
+    assert np.allclose([p.lr for p in seen], [0.4, 0.3, 0.2, 0.1])
+    assert seen[-1].skipped == 2
+
+
 def test_endless_skipping_is_an_error():
     with pytest.raises(DivergedError, match="at step 51"):
         train([Batch(np.nan)] * 99, on_nonfinite="skip")
