@@ -11,7 +11,9 @@ layers       recurrent layers around cells, and Sequential
 plain        every other layer
 export, runs to_onnx, and a run in its folder
 cells        ONNX's RNN, LSTM and GRU as layers of minirnn, with their weights
-evaluate     ONNX's operations, computed with autograd.numpy
+reading      a file as steps and arrays; external: those that stand in other files beside it; opsets: what an
+             operation means in the file's opset
+evaluate     ONNX's operations by name, computed with autograd.numpy: elementwise, arrangement, contractions
 load         from_onnx
 """
 

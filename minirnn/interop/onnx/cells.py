@@ -14,7 +14,7 @@ from minirnn.layers.recurrent import Cell, Recurrent, RecurrentLayer
 from minirnn.layers.rnn import RNNCell
 from minirnn.module import Array
 
-__all__ = ["RECURRENT", "layer_of", "refuse"]
+__all__ = ["RECURRENT", "check_layer", "layer_of", "refuse"]
 
 RECURRENT = {"RNN": 1, "LSTM": 2, "GRU": 1}  # and how many arrays their states have
 _GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
@@ -39,13 +39,22 @@ def layer_of(kind: str, name: str, attributes: Mapping[str, Any], weights: Seque
     w, r, b = weights
     if w is None or r is None:
         raise ValueError(f"from_onnx: node {name}: {kind} has no weights W and R")
+    activations = check_layer(kind, name, attributes)
     direction = attributes.get("direction", "forward")
-    if direction not in _DIRECTIONS:
-        refuse(name, "direction", direction, " or ".join(_DIRECTIONS))
-    count, hidden = 1 + (direction == "bidirectional"), w.shape[1] // _GATES[kind]
-    activations = _checked(kind, name, attributes, count, hidden)
-    if len(w) != count:
-        raise ValueError(f"from_onnx: node {name}: W has shape {w.shape}; {count} directions were expected")
+    count, hidden, gates = 1 + (direction == "bidirectional"), r.shape[-1], _GATES[kind]
+    if attributes.get("hidden_size", hidden) != hidden:
+        refuse(name, "hidden_size", attributes["hidden_size"], f"{hidden}, by the shape of R,")
+    expected = {
+        "W": (w, (count, gates * hidden, w.shape[-1])),
+        "R": (r, (count, gates * hidden, hidden)),
+        "B": (b, (count, 2 * gates * hidden)),
+    }
+    for what, (array, shape) in expected.items():
+        if array is not None and (array.shape != shape or array.dtype not in (np.float32, np.float64)):
+            raise ValueError(
+                f"from_onnx: node {name}: {what} of {kind} is {array.dtype} {array.shape}; {shape} of float32 or "
+                "float64 was expected"
+            )
     made = []
     for k in range(count):
         bias = None if b is None else np.split(b[k], 2)
@@ -55,14 +64,16 @@ def layer_of(kind: str, name: str, attributes: Mapping[str, Any], weights: Seque
     return Recurrent(made[0], reverse=direction == "reverse")
 
 
-def _checked(kind: str, name: str, attributes: Mapping[str, Any], count: int, hidden: int) -> str:
-    """The first activation, once everything else is seen to be what minirnn has."""
+def check_layer(kind: str, name: str, attributes: Mapping[str, Any]) -> str:
+    """The first activation, once everything else is seen to be what minirnn has; ValueError as `layer_of`."""
+    direction = attributes.get("direction", "forward")
+    if direction not in _DIRECTIONS:
+        refuse(name, "direction", direction, " or ".join(_DIRECTIONS))
+    count = 1 + (direction == "bidirectional")
     known = {"hidden_size", "direction", "activations", "layout", "input_forget", "clip", "linear_before_reset"}
     for attribute, value in attributes.items():
         if attribute not in known or (attribute == "linear_before_reset" and kind != "GRU"):
             refuse(name, attribute, value, "none")
-    if attributes.get("hidden_size", hidden) != hidden:
-        refuse(name, "hidden_size", attributes["hidden_size"], f"{hidden}, by the shape of W,")
     for attribute in ("layout", "input_forget", "clip"):
         if attributes.get(attribute, 0):
             refuse(name, attribute, attributes[attribute], "0" if attribute != "clip" else "none")

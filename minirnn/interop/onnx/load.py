@@ -2,38 +2,22 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import autograd.numpy as np
 import numpy as onp
 
 from minirnn import functional, tree
-from minirnn.boxes import shape_of
-from minirnn.interop.onnx.cells import RECURRENT, layer_of
-from minirnn.interop.onnx.evaluate import Tensor, check, compute
-from minirnn.interop.onnx.graph import onnx_module
+from minirnn.boxes import StaleBoxError, shape_of
+from minirnn.interop.onnx.cells import RECURRENT, check_layer, layer_of
+from minirnn.interop.onnx.evaluate import compute
+from minirnn.interop.onnx.reading import Body, Step, read
 from minirnn.layers.recurrent import RecurrentLayer
 from minirnn.module import Array, Buffer, Module, Parameter
+from minirnn.primitive import is_traced
 
 __all__ = ["OnnxModel", "from_onnx"]
-
-
-class Step(NamedTuple):
-    """A node: what it computes, of which values, under which names. body: a loop's."""
-
-    kind: str
-    name: str
-    attributes: Mapping[str, Any]
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    body: "Body | None" = None
-
-
-class Body(NamedTuple):
-    inputs: tuple[str, ...]
-    steps: tuple[Step, ...]
-    outputs: tuple[str, ...]
 
 
 class OnnxModel(Module):
@@ -41,18 +25,24 @@ class OnnxModel(Module):
     alone or as a tuple in order.
 
     `layers` are its recurrent layers by their nodes' names, of minirnn's own kinds, the other weights are attributes:
-    it trains, saves and loads as any model does. input_names, output_names: as in the file.
+    it trains, saves and loads as any model does. input_names, output_names: as in the file; optional_names: inputs
+    that have a value in the file, and may be given by name.
     """
 
-    def __init__(self, body: Body, constants: Mapping[str, Array], layers: Mapping[str, RecurrentLayer]):
-        self.input_names = tuple([name for name in body.inputs if name not in constants])
-        self.optional_names = tuple([name for name in body.inputs if name in constants])
+    def __init__(
+        self,
+        body: Body,
+        constants: Mapping[str, Array],
+        layers: Mapping[str, RecurrentLayer],
+        optional: Iterable[str] = (),
+    ):
+        self.input_names, self.optional_names = body.inputs, tuple(optional)
         self.output_names = body.outputs
         self.layers = dict(layers)
         self._steps, self._places = body.steps, {}
         for name, array in constants.items():
             place = _attribute(name, dir(self))
-            weight = array.dtype.kind == "f" and array.size > 1 and name not in self.optional_names
+            weight = array.dtype.kind == "f" and array.ndim > 0
             setattr(self, place, Parameter(array) if weight else Buffer(array))
             self._places[name] = place
 
@@ -67,7 +57,7 @@ class OnnxModel(Module):
                 f"OnnxModel: missing {', '.join(missing) or 'none'}; unexpected {', '.join(unexpected) or 'none'}"
             )
         values = {name: getattr(self, place) for name, place in self._places.items()}
-        known = _run(self._steps, {**values, **given}, self.layers)
+        known = _run(self._steps, {**values, **{name: _array(one) for name, one in given.items()}}, self.layers)
         results = tuple([known[name] for name in self.output_names])
         return results[0] if len(results) == 1 else results
 
@@ -77,80 +67,41 @@ class OnnxModel(Module):
 
 def from_onnx(path: str | os.PathLike[str]) -> OnnxModel:
     """Read an ONNX file: models of RNN, LSTM and GRU operators, as PyTorch's, Keras's (tf2onnx) and our exporters write
-    them, with what stands around them; and our Scans.
+    them, with what stands around them; and our Scans. Opsets 7 to 28, each operation as the file's opset means it.
+    Weights in other files (external data) are looked for in the model's folder and below it, nowhere else.
 
-    FileNotFoundError: no such file. ValueError: no ONNX file; an operation or an attribute that is not supported, which
-    is named with its node. ModuleNotFoundError: onnx is not installed.
+    FileNotFoundError: no such file, or none that the model names. ValueError: no ONNX file; another opset; an operation
+    or an attribute that is not supported, which is named with its node; weights outside the folder, or too few of them.
+    ModuleNotFoundError: onnx is not installed.
     """
-    onnx = onnx_module()
-    with open(path, "rb") as file:
-        content = file.read()
-    try:
-        proto = onnx.load_from_string(content)
-        onnx.checker.check_model(proto)
-    except Exception as error:  # protobuf's and the checker's kinds differ from version to version
-        raise ValueError(f"{path}: no ONNX model: {error}") from error
-    constants = {one.name: onnx.numpy_helper.to_array(one).copy() for one in proto.graph.initializer}
-    body = _body(onnx, proto.graph)
+    body, constants = read(path)
     layers: dict[str, RecurrentLayer] = {}
-    steps = []
+    steps: list[Step] = []
+    folded: set[str] = set()
     for step in body.steps:
         if step.kind == "Constant":
-            constants[step.outputs[0]] = onp.array(compute(step.kind, step.attributes, [])[0])
-            continue
-        if step.kind not in RECURRENT:
-            steps.append(step)
-            continue
-        weights = [_known(name, body.steps, constants, step) if name else None for name in _padded(step.inputs, 4)[1:]]
-        name = _attribute(step.name or step.outputs[0], layers)
-        layers[name] = layer_of(step.kind, step.name, step.attributes, weights)
-        steps.append(step._replace(name=name))
-    steps = _needed(steps, body.outputs)
-    used = set(_used(steps)) | set(body.outputs)
+            value = onp.array(_results(step, [])[0])
+            if value.dtype.kind != "f" or value.size != 1:
+                constants[step.outputs[0]] = value
+                continue
+        if step.kind in RECURRENT:
+            check_layer(step.kind, step.name, step.attributes)
+            node, named = step.name, _padded(step.inputs, 4)[1:]
+            step = step._replace(name=_attribute(node, {one.name for one in steps}))
+            if all(_is_known(name, body.steps, constants) for name in named if name):
+                weights = [_known(name, body.steps, constants) if name else None for name in named]
+                layers[step.name] = layer_of(step.kind, node, step.attributes, weights)
+                folded |= _behind(named, body.steps)
+        steps.append(step)
+    steps = _needed(steps, body.outputs, layers)
+    used = set(_used(steps, layers)) | set(body.outputs)
     kept = {name: value for name, value in constants.items() if name in used}
-    return OnnxModel(Body(body.inputs, tuple(steps), body.outputs), kept, layers)
+    optional = [name for name in body.inputs if name in kept and name not in folded]
+    inputs = [name for name in body.inputs if name not in constants]
+    return OnnxModel(Body(tuple(inputs), tuple(steps), body.outputs), kept, layers, optional)
 
 
-# ---------------------------------------------------------------- reading
-def _body(onnx: Any, graph: Any) -> Body:
-    steps = []
-    for k, node in enumerate(graph.node):
-        name = node.name or f"{node.op_type}:{next(filter(None, node.output), k)}"
-        if node.domain not in ("", "ai.onnx"):
-            raise ValueError(f"from_onnx: node {name}: the operation {node.domain}.{node.op_type} is not supported")
-        attributes, body = {}, None
-        for attribute in node.attribute:
-            value = onnx.helper.get_attribute_value(attribute)
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                body = _body(onnx, value)
-            elif attribute.type == onnx.AttributeProto.TENSOR:
-                attributes[attribute.name] = Tensor.of(onnx.numpy_helper.to_array(value))
-            else:
-                attributes[attribute.name] = _text(value)
-        if node.op_type == "Scan":
-            _check_scan(name, attributes)
-        elif node.op_type not in RECURRENT:
-            check(name, node.op_type, attributes)
-        elif len(node.input) > 7 and node.input[7]:
-            raise ValueError(f"from_onnx: node {name}: peepholes (input P) are not supported")
-        steps.append(Step(node.op_type, name, attributes, tuple(node.input), tuple(node.output), body))
-    return Body(tuple([i.name for i in graph.input]), tuple(steps), tuple([o.name for o in graph.output]))
-
-
-def _text(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.decode()
-    return [_text(one) for one in value] if isinstance(value, Iterable) and not isinstance(value, str) else value
-
-
-def _check_scan(name: str, attributes: Mapping[str, Any]) -> None:
-    directions = {"scan_input_directions", "scan_output_directions"}
-    for attribute, value in attributes.items():
-        axes = attribute in ("scan_input_axes", "scan_output_axes") and not any(value)
-        if attribute not in directions | {"num_scan_inputs"} and not axes:
-            raise ValueError(f"from_onnx: node {name}: attribute {attribute}={value!r} of Scan is not supported")
-
-
+# ---------------------------------------------------------------- weights
 def _attribute(name: str, taken: Iterable[str]) -> str:
     """A name that Python takes, and nobody else has."""
     made = re.sub(r"\W+", "_", name).strip("_") or "value"
@@ -165,33 +116,52 @@ def _padded(names: tuple[str, ...], count: int) -> list[str]:
     return [*names[:count], *[""] * (count - len(names))]
 
 
-def _known(name: str, steps: Iterable[Step], constants: Mapping[str, Array], wanted: Step) -> Array:
-    """A weight: an initializer, or what is computed of such alone. ValueError: it depends on the inputs."""
+def _maker(name: str, steps: Iterable[Step]) -> Step | None:
+    return next((step for step in steps if name in step.outputs), None)
+
+
+def _is_known(name: str, steps: Iterable[Step], constants: Mapping[str, Array]) -> bool:
+    """Whether a weight is an initializer, or computed of such alone."""
     if name in constants:
-        return constants[name]
-    maker = next((step for step in steps if name in step.outputs), None)
+        return True
+    maker = _maker(name, steps)
     if maker is None or maker.kind in RECURRENT or maker.body is not None:
-        raise ValueError(f"from_onnx: node {wanted.name}: the weight {name} is no constant")
-    inputs = [_known(one, steps, constants, wanted) if one else None for one in maker.inputs]
-    found: Array = onp.asarray(compute(maker.kind, maker.attributes, inputs)[maker.outputs.index(name)])
+        return False
+    return all(_is_known(one, steps, constants) for one in maker.inputs if one)
+
+
+def _known(name: str, steps: Iterable[Step], constants: Mapping[str, Array]) -> Array:
+    maker = None if name in constants else _maker(name, steps)
+    if maker is None:
+        return constants[name]
+    inputs = [_known(one, steps, constants) if one else None for one in maker.inputs]
+    found: Array = onp.asarray(_results(maker, inputs)[maker.outputs.index(name)])
     return found
 
 
-def _used(steps: Iterable[Step]) -> Iterable[str]:
+def _behind(names: Iterable[str], steps: Sequence[Step]) -> set[str]:
+    """The names, and all of which those values are computed."""
+    wanted = set(names)
+    for step in reversed(steps):
+        wanted |= set(step.inputs) if wanted & set(step.outputs) else set()
+    return wanted
+
+
+def _used(steps: Iterable[Step], layers: Mapping[str, Any]) -> Iterable[str]:
     for step in steps:
-        yield from step.inputs if step.kind not in RECURRENT else (step.inputs[0], *step.inputs[4:])
+        yield from (step.inputs[0], *step.inputs[4:]) if step.name in layers else step.inputs
         if step.body is not None:
-            yield from _used(step.body.steps)
+            yield from _used(step.body.steps, {})
             yield from step.body.outputs
 
 
-def _needed(steps: Iterable[Step], outputs: Iterable[str]) -> list[Step]:
+def _needed(steps: Iterable[Step], outputs: Iterable[str], layers: Mapping[str, Any]) -> list[Step]:
     """The steps on which an output depends, now that weights stand in layers."""
     wanted, kept = set(outputs), []
     for step in reversed(list(steps)):
         if wanted & set(step.outputs):
             kept.append(step)
-            wanted |= set(_used([step]))
+            wanted |= set(_used([step], layers))
     return kept[::-1]
 
 
@@ -202,13 +172,35 @@ def _run(steps: Iterable[Step], around: Mapping[str, Any], layers: Mapping[str, 
     for step in steps:
         given = [known.get(name) for name in step.inputs]  # "", and what stands in a layer
         if step.kind in RECURRENT:
-            results = _recurrent(layers[step.name], given)
+            results = _recurrent(layers[step.name] if step.name in layers else _layer(step, given), given)
         elif step.body is not None:
             results = _scan(step, given, known, layers)
         else:
-            results = compute(step.kind, step.attributes, given)
+            results = _results(step, given)
         known.update({name: result for name, result in zip(step.outputs, results, strict=False) if name})
     return known
+
+
+def _results(step: Step, inputs: list[Any]) -> list[Any]:
+    """ValueError: names the node."""
+    try:
+        return compute(step.kind, step.attributes, inputs)
+    except StaleBoxError:
+        raise
+    except (ValueError, TypeError, IndexError, ArithmeticError) as error:
+        raise ValueError(f"OnnxModel: {step}: {error}") from error
+
+
+def _array(given: Any) -> Any:
+    return given if is_traced(given) or isinstance(given, onp.ndarray) else onp.asarray(given)
+
+
+def _layer(step: Step, inputs: list[Any]) -> Any:
+    """A layer of weights that came as inputs."""
+    weights = [*inputs, None, None, None][1:4]
+    if any(is_traced(one) for one in weights):
+        raise ValueError(f"OnnxModel: {step}: weights that are computed have no derivative; expected initializers")
+    return layer_of(step.kind, step.name, step.attributes, weights)
 
 
 def _recurrent(layer: Any, inputs: list[Any]) -> list[Any]:
