@@ -155,14 +155,17 @@ def _run(rule: Rule, keep: bool, *arrays: Any) -> Bundle:
 def _run_vjp(argnums: Any, bundle: Any, args: Any, kwargs: Any) -> Callable[[Any], Arrays]:
     rule, arrays = args[0], args[_FIRST:]
     wanted = [i - _FIRST for i in argnums]
+    likes = [_shape_and_dtype(part) for part in unboxed(bundle).parts]  # the results themselves shall be free to go
+    nested, cache = isbox(bundle), unboxed(bundle).cache
 
     def pullback(cotangent: Any) -> Arrays:
-        if isbox(bundle) or isbox(cotangent):
-            return _twin_backward(rule, arrays, _parts(cotangent, bundle), wanted)
+        if nested or isbox(cotangent):
+            parts = [_take(cotangent, i, like) for i, like in enumerate(likes)]
+            return _twin_backward(rule, arrays, parts, wanted)
         cotangents = [
-            None if g is None else onp.asarray(g, y.dtype) for g, y in zip(cotangent.parts, bundle.parts, strict=True)
+            None if g is None else onp.asarray(g, dtype) for g, (_, dtype) in zip(cotangent.parts, likes, strict=True)
         ]
-        return rule.backward(arrays, bundle.cache, cotangents, wanted)
+        return rule.backward(arrays, cache, cotangents, wanted)
 
     pullback.makes_new_arrays = True  # type: ignore[attr-defined]
     return pullback
@@ -183,10 +186,6 @@ extend.defjvp_argnums(_run, _run_jvp)
 
 
 # ---------------------------------------------------------------- the twin's derivatives
-def _parts(cotangent: Any, bundle: Any) -> list[Any]:
-    return [_take(cotangent, i, _shape_and_dtype(part)) for i, part in enumerate(unboxed(bundle).parts)]
-
-
 def _twin_of(rule: Rule, arrays: Arrays, moving: Sequence[int]) -> Callable[..., tuple[Any, ...]]:
     """The twin as a function of arrays[i] for i in moving."""
 

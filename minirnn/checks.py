@@ -42,7 +42,8 @@ def check_like(name: str, expected: Any, came: Any) -> None:
 
 
 def check_lengths(lengths: Any, steps: int, batch: int) -> Array:
-    """Lengths as (B,) integers within 0..T; ValueError otherwise."""
+    """Lengths within 0..T as a new (B,) int64 array: narrow and unsigned ones wrap in sums, and what came may be filled
+    again before a gradient reads it. ValueError otherwise."""
     checked = onp.asarray(lengths)
     if checked.dtype.kind not in "iu" or checked.shape != (batch,):
         raise ValueError(
@@ -50,4 +51,4 @@ def check_lengths(lengths: Any, steps: int, batch: int) -> Array:
         )
     if batch and not (checked.min() >= 0 and checked.max() <= steps):
         raise ValueError(f"lengths: between {checked.min()} and {checked.max()}, xs has {steps} steps")
-    return checked
+    return checked.astype(onp.int64)

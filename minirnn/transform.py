@@ -9,7 +9,7 @@ every distinct array is several times cheaper than autograd's containers, and no
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, NamedTuple
 
@@ -21,9 +21,10 @@ from autograd.tracer import isbox, notrace_primitives
 from autograd.util import toposort
 
 from minirnn import tree
+from minirnn.arguments import Argnums, Arrays, select
 from minirnn.boxes import StaleBoxError, check_alive, dtype_of, new_trace, shape_of, unboxed
-from minirnn.module import Module
 from minirnn.primitive import jvp_rule, vjp_rule
+from minirnn.unchanged import Watch, watched
 
 __all__ = [
     "StaleBoxError",
@@ -38,7 +39,6 @@ __all__ = [
 ]
 
 Function = Callable[..., Any]
-Argnums = int | Sequence[int]
 
 
 class UnreachedWarning(UserWarning):
@@ -71,7 +71,8 @@ class _ForwardNode(JVPNode):  # type: ignore[misc]
         self.g = _as_dtype(tangent, getattr(value, "dtype", None))  # type: ignore[misc]
 
 
-notrace_primitives[_ReverseNode] = notrace_primitives[VJPNode]
+_WatchedNode = watched(_ReverseNode)
+notrace_primitives[_ReverseNode] = notrace_primitives[_WatchedNode] = notrace_primitives[VJPNode]
 notrace_primitives[_ForwardNode] = notrace_primitives[JVPNode]
 
 
@@ -79,90 +80,6 @@ def _as_dtype(g: Any, dtype: Any) -> Any:
     """g in its value's dtype: some of autograd's rules promote float32 to float64."""
     found = getattr(g, "dtype", None)
     return g if dtype is None or found is None or found == dtype else g.astype(dtype)
-
-
-# ---------------------------------------------------------------- arguments as lists of arrays
-class _Arrays(NamedTuple):
-    """A differentiated argument taken apart: its arrays, how to rebuild it from others, and its gradient's nesting."""
-
-    names: list[str]
-    values: list[Any]
-    rebuild: Callable[[Sequence[Any]], Any]
-    gradient: Callable[[Sequence[Any]], Any]
-
-
-def _take_apart(argument: Any, what: str) -> _Arrays:
-    if isinstance(argument, Module):
-        plan = argument._plan()
-        indices = [i for i, _, _, _ in plan.trainable]
-        paths = [path for _, path, _, _ in plan.trainable]
-        arrays = [held[name] for _, _, held, name in plan.trainable]
-        return _Arrays(
-            paths,
-            arrays,
-            lambda values: argument._with(plan, dict(zip(indices, values, strict=True))),
-            lambda values: dict(zip(paths, values, strict=True)),
-        )
-    if isinstance(argument, onp.ndarray) or isbox(argument):
-        if argument.dtype.kind != "f":
-            raise TypeError(
-                f"{what}: an array of {argument.dtype} cannot be differentiated; pass it by, as another argument"
-            )
-        return _Arrays([what], [argument], _first, _first)
-    if isinstance(argument, (float, onp.floating)):
-        return _Arrays([what], [onp.asarray(argument)], _first, _first)
-    if argument is None or isinstance(argument, (tuple, list, dict)):
-        children, rebuild = tree.flatten(argument, whole=Module)
-        paths = [path for path, _ in tree.named_leaves(argument, what, whole=Module)]
-        return _join([_take_apart(child, path) for child, path in zip(children, paths, strict=True)], rebuild)
-    raise TypeError(
-        f"{what}: {type(argument).__name__} cannot be differentiated; a Module, a float array, or a tuple, list or "
-        "dict of those can"
-    )
-
-
-def _first(values: Sequence[Any]) -> Any:
-    return values[0]
-
-
-def _join(parts: Sequence[_Arrays], rebuild: Callable[[Sequence[Any]], Any]) -> _Arrays:
-    """Several arguments as one, `rebuild` putting them together."""
-
-    def shares(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-        start = 0
-        for part in parts:
-            yield values[start : start + len(part.values)]
-            start += len(part.values)
-
-    return _Arrays(
-        [name for part in parts for name in part.names],
-        [value for part in parts for value in part.values],
-        lambda values: rebuild([p.rebuild(share) for p, share in zip(parts, shares(values), strict=True)]),
-        lambda values: rebuild([p.gradient(share) for p, share in zip(parts, shares(values), strict=True)]),
-    )
-
-
-def _select(argnums: Argnums, args: tuple[Any, ...]) -> tuple[_Arrays, Function]:
-    """The differentiated arguments as one, and the function that puts new ones among the others."""
-    chosen = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-    for i in chosen:
-        if not -len(args) <= i < len(args):
-            raise ValueError(f"argnums={argnums} came, the call has {len(args)} positional arguments")
-    parts = [_take_apart(args[i], f"argument {i}") for i in chosen]
-    if isinstance(argnums, int):
-        arrays = parts[0]
-        if argnums == 0:
-            return arrays, lambda new: (new, *args[1:])
-    else:
-        arrays = _join(parts, tuple)
-
-    def insert(new: Any) -> list[Any]:
-        among = list(args)
-        for i, value in zip(chosen, (new,) if isinstance(argnums, int) else new, strict=True):
-            among[i] = value
-        return among
-
-    return arrays, insert
 
 
 # ---------------------------------------------------------------- reverse mode
@@ -175,11 +92,13 @@ class _Recorded(NamedTuple):
     nodes: list[_ReverseNode | None]
 
 
-def _record(function: Callable[[Any], Any], arrays: _Arrays) -> _Recorded:
+def _record(function: Callable[[Any], Any], arrays: Arrays, watch: Watch | None = None) -> _Recorded:
     for name, value in zip(arrays.names, arrays.values, strict=True):
         if isbox(value):
             check_alive(value, name)
-    roots = [_ReverseNode.root(value) for value in arrays.values]
+    roots = [(_ReverseNode if watch is None else _WatchedNode).root(value) for value in arrays.values]
+    if watch is not None:
+        watch.begin(arrays.names, arrays.values, roots)
     with new_trace() as number:
         boxes = [ArrayBox(value, number, root) for value, root in zip(arrays.values, roots, strict=True)]
         output = function(arrays.rebuild(boxes))
@@ -248,7 +167,7 @@ def _own(total: tuple[Any, bool] | None, root: _ReverseNode) -> Any:
     return g if ours and not isinstance(g, onp.generic) else onp.array(g)
 
 
-def _gradient(recorded: _Recorded, cotangents: Sequence[Any], arrays: _Arrays, warn_at: int | None) -> Any:
+def _gradient(recorded: _Recorded, cotangents: Sequence[Any], arrays: Arrays, warn_at: int | None) -> Any:
     """The gradient in its nesting, zeros where no cotangent arrives; `warn_at`: frames up to the user's call."""
     gradients = _backward(recorded, cotangents)
     unreached = [name for name, g in zip(arrays.names, gradients, strict=True) if g is None]
@@ -265,7 +184,7 @@ def _gradient(recorded: _Recorded, cotangents: Sequence[Any], arrays: _Arrays, w
 def _scalar_loss_and_grad(
     fn: Function, argnums: Argnums, has_aux: bool, args: Any, kwargs: Any, warn_at: int | None
 ) -> tuple[Any, Any]:
-    arrays, insert = _select(argnums, args)
+    arrays, insert = select(argnums, args)
     recorded = _record(lambda new: fn(*insert(new), **kwargs), arrays)
     if has_aux and not (isinstance(recorded.output, tuple) and len(recorded.output) == 2):
         raise TypeError(f"has_aux=True: {type(recorded.output).__name__} came, the pair (loss, aux) was expected")
@@ -308,25 +227,39 @@ def grad(fn: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Functi
 def vjp(fn: Function, *primals: Any) -> tuple[Any, Function]:
     """(fn(*primals), pullback): pullback(cotangent), nested as fn's result, gives a tuple, one gradient a primal.
 
-    The pullback may be called any number of times. ValueError: a cotangent of another nesting, shape or dtype.
+    The pullback may be called any number of times. ValueError: a cotangent of another nesting, shape or dtype; or a
+    primal, or another array that fn read, was written to since, so that the point of the forward pass is gone (all that
+    is read again is checked, by a checksum).
     """
-    return _vjp(fn, primals, warn_at=2)
+    return _vjp(fn, primals, Watch(), warn_at=2)
 
 
 def silent_vjp(fn: Function, *primals: Any) -> tuple[Any, Function]:
-    """As vjp, for derivative rules: where fn does not reach a primal, its gradient is zero without a word."""
-    return _vjp(fn, primals, warn_at=None)
+    """As vjp, for derivative rules, which pull at once: nothing is watched, and where fn does not reach a primal, its
+    gradient is zero without a word."""
+    return _vjp(fn, primals, None, warn_at=None)
 
 
-def _vjp(fn: Function, primals: tuple[Any, ...], warn_at: int | None) -> tuple[Any, Function]:
-    arrays, insert = _select(tuple(range(len(primals))), primals)
-    recorded = _record(lambda new: fn(*insert(new)), arrays)
+def _vjp(fn: Function, primals: tuple[Any, ...], watch: Watch | None, warn_at: int | None) -> tuple[Any, Function]:
+    arrays, insert = select(tuple(range(len(primals))), primals)
+    recorded = _record(lambda new: fn(*insert(new)), arrays, watch)
+    if watch is not None:
+        recorded = _apart(recorded)
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
         cotangents = _like(recorded.output, cotangent, "the cotangent")
+        if watch is not None:
+            watch.check()
         return _gradient(recorded, cotangents, arrays, warn_at)
 
     return recorded.output, pullback
+
+
+def _apart(recorded: _Recorded) -> _Recorded:
+    """The same with an output that its caller may write into: rules read their results again."""
+    pairs = zip(recorded.leaves, recorded.nodes, strict=True)
+    leaves = [leaf.copy() if node and isinstance(leaf, onp.ndarray) else leaf for leaf, node in pairs]
+    return recorded._replace(output=tree.flatten(recorded.output)[1](leaves), leaves=leaves)
 
 
 def _like(expected: Any, nesting: Any, what: str) -> list[Any]:
@@ -359,14 +292,14 @@ def jacobian(fn: Function, argnums: Argnums = 0) -> Function:
 
     @wraps(fn)
     def differentiated(*args: Any, **kwargs: Any) -> Any:
-        arrays, insert = _select(argnums, args)
+        arrays, insert = select(argnums, args)
         recorded = _record(lambda new: fn(*insert(new), **kwargs), arrays)
         return tree.flatten(recorded.output)[1]([_block(recorded, i, arrays) for i in range(len(recorded.leaves))])
 
     return differentiated
 
 
-def _block(recorded: _Recorded, i: int, arrays: _Arrays) -> Any:
+def _block(recorded: _Recorded, i: int, arrays: Arrays) -> Any:
     """The Jacobian of the i-th output array, row by row."""
     output = recorded.leaves[i]
     shape, rows = shape_of(output), []
@@ -394,7 +327,7 @@ def jvp(fn: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[
         raise ValueError(
             f"jvp: {len(primals)} primals and {len(tangents)} tangents came; one tangent a primal was expected"
         )
-    arrays, insert = _select(tuple(range(len(primals))), tuple(primals))
+    arrays, insert = select(tuple(range(len(primals))), tuple(primals))
     moves = _like(arrays.gradient(arrays.values), tuple(tangents), "the tangent")
     with new_trace() as number:
         boxes = [
@@ -421,7 +354,7 @@ def hvp(fn: Function, argnums: Argnums = 0) -> Function:
     def differentiated(*args_and_vector: Any, **kwargs: Any) -> Any:
         *args, vector = args_and_vector
         chosen = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-        _, insert = _select(chosen, tuple(args))
+        _, insert = select(chosen, tuple(args))
 
         def gradient(*moved: Any) -> Any:
             return _scalar_loss_and_grad(fn, argnums, False, insert(moved), kwargs, None)[1]
