@@ -6,6 +6,7 @@ passes/          from graph to graph
 when, place, keep, buffers    what is known when, where each operation stands, what is stored, memory
 emit/            code for it, in NumPy or in Numba
 fuse, native     for Numba: loops over fused groups, what its code calls
+reads, values, watch, walk    what a step reads outside itself, compared and watched
 key, files, build             code found again: in memory, on disk
 program, sequence             whole sequences through it: shares of the batch, blocks, checkpoints
 engine, verify   its place among differentiable functions, and the check before first use

@@ -46,23 +46,23 @@ def program_of(module: ModuleType | Any, layout: Layout, native: bool) -> Progra
     return Program(layout, once_forward, once_backward, forward, backward, finish, native)
 
 
-def numpy_program(cell: Any, state: Any, xs: Any, key: Any) -> Program:
-    """The cell's program in NumPy. CannotCompile: says why there is none."""
+def numpy_program(cell: Any, state: Any, xs: Any, key: Any, anew: bool = False) -> Program:
+    """The cell's program in NumPy; anew: whatever a file holds. CannotCompile: says why there is none."""
     title = type(cell).__name__
     name = files.name_of(title, key, "numpy")
-    module = files.kept(name)
+    module = None if anew else files.kept(name)
     if module is None:
         module = files.write(name, numpy_source(trace(cell, state, xs), title)[0])
     return program_of(module, read_layout(module.LAYOUT), False)
 
 
-def numba_program(cell: Any, state: Any, xs: Any, key: Any) -> Program | None:
-    """The cell's program in Numba; None where there is no Numba, or the cell has what its emitter has no loop for."""
+def numba_program(cell: Any, state: Any, xs: Any, key: Any, anew: bool = False) -> Program | None:
+    """Likewise in Numba; None where there is no Numba, or the cell has what its emitter has no loop for."""
     if not compiled_kernels():
         return None
     title = type(cell).__name__
     name = files.name_of(title, key, "numba")
-    module = files.kept(name)
+    module = None if anew else files.kept(name)
     if module is None:
         try:
             source = numba_source(trace(cell, state, xs), title)

@@ -17,7 +17,7 @@ from minirnn.compile import build, sequence
 from minirnn.compile.errors import CannotCompile
 from minirnn.compile.key import Unhashable, call_key
 from minirnn.compile.program import Program
-from minirnn.compile.verify import verify
+from minirnn.compile.verify import CompilerError, verify
 from minirnn.kernels import tier
 from minirnn.module import Array, Module
 
@@ -47,9 +47,7 @@ class _Found:
         if not self._tried:
             with _building:
                 if not self._tried:
-                    self._native = build.numba_program(cell, state, xs, self.key)
-                    if self._native is not None:
-                        verify(self._native, cell, state, xs)
+                    self._native = _verified(build.numba_program, cell, state, xs, self.key)
                     self._tried = True
         return self._native or self.program
 
@@ -118,11 +116,22 @@ def _made(cell: Any, state: Any, xs: Any, key: Any) -> _Found | _Refused:
     except Exception as error:  # the step fails by itself: the reference says how
         return _Refused(f"its step fails: {error}", False)
     try:
-        program = build.numpy_program(cell, state, xs, key)
+        program = _verified(build.numpy_program, cell, state, xs, key)
     except CannotCompile as error:
         return _refused(str(error))
-    verify(program, cell, state, xs)
     return _Found(program, rebuild, key)
+
+
+def _verified(make: Callable[..., Any], cell: Any, state: Any, xs: Any, key: Any) -> Any:
+    """The program that `make` gives, held against the reference; made anew where a file held another cell's."""
+    program = make(cell, state, xs, key)
+    if program is not None:
+        try:
+            verify(program, cell, state, xs)
+        except CompilerError:
+            program = make(cell, state, xs, key, anew=True)
+            verify(program, cell, state, xs)
+    return program
 
 
 def _output_nesting(cell: Any, state: Any, xs: Any) -> Callable[..., Any]:

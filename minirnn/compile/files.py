@@ -58,8 +58,11 @@ def kept(name: str) -> types.ModuleType | None:
     try:
         if not path.is_file():
             return None
-        return _imported(name, path)
-    except (OSError, SyntaxError, ValueError) as error:
+        module = _imported(name, path)
+        if hasattr(module, "LAYOUT"):  # which is written last
+            return module
+        raise ValueError("it is not whole")
+    except Exception as error:  # whatever stands in the file
         _log.warning("minirnn: %s cannot be read, and is made again: %s", path, error)
         return None
 

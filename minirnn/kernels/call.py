@@ -27,7 +27,7 @@ def refusal(cell: Any, state: Any, xs: Any) -> str | None:
     if kernel is None:
         return f"it names no kernel (fused={name!r}); RNN, LSTM and GRU cells do"
     cell_type: Any = type(cell)
-    if "step" in cell.__dict__ or not _has_the_kernels_step(cell_type):
+    if "step" in cell.__dict__ or getattr(cell_type, "step", None) is not _kernels_step(cell_type):
         return "it overrides `step`, and the kernel computes the original"
     xs, held = unboxed(xs), cell.__dict__
     if not isinstance(xs, np.ndarray):
@@ -44,10 +44,10 @@ def refusal(cell: Any, state: Any, xs: Any) -> str | None:
 
 
 @cache
-def _has_the_kernels_step(cell_type: Any) -> bool:
-    """Whether `step` is that of the class that named the kernel."""
+def _kernels_step(cell_type: Any) -> Any:
+    """The `step` of the class that named the kernel, as it was when it was first asked for."""
     owner = next(cls for cls in cell_type.__mro__ if "fused" in cls.__dict__)
-    return getattr(cell_type, "step", None) is getattr(owner, "step", None)
+    return getattr(owner, "step", None)
 
 
 @lru_cache(maxsize=256)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minirnn
-from minirnn.compile import files
+from minirnn.compile import engine, files
 
 PROGRAM = """
 import sys, numpy as np, minirnn
@@ -41,6 +41,59 @@ def test_a_second_process_finds_it_and_traces_nothing(tmp_path, kernels, traces)
     assert (first[0], second[0]) == (traces, "0")
     assert first[1:] == second[1:]
     assert {path.suffix for path in tmp_path.iterdir() if path.is_file()} == {".py"}
+
+
+SCRIPT = """
+import autograd.numpy as np, numpy as onp, minirnn, settings
+
+class Config:
+    gain = 2.0
+
+@minirnn.cell(w=("hidden", "input"))
+def edited(p, h, x):
+    h = 0.5 * h + Config.gain * settings.gain * (x @ p.w.T)
+    return h, h
+
+cell = edited(2, 3, rng=onp.random.default_rng(0), dtype=onp.float64)
+run = lambda way: minirnn.scan(cell, onp.ones((2, 3)), onp.ones((4, 2, 2)), engine=way)[1].sum()
+print(run("auto") - run("python"), run("python"))
+"""
+
+
+def test_a_script_that_is_edited_between_two_runs_computes_what_it_says(tmp_path):
+    environment, found = {**os.environ, "MINIRNN_CACHE": str(tmp_path / "cache")}, []
+    (tmp_path / "settings.py").write_text("gain = 0.5\n")
+    for script in (SCRIPT, SCRIPT.replace("gain = 2.0", "gain = 3.0")):
+        (tmp_path / "script.py").write_text(script)
+        command = [sys.executable, "-B", "-W", "error", str(tmp_path / "script.py")]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        found.append([float(number) for number in done.stdout.split()])
+    assert max(abs(difference) for difference, _ in found) < 1e-12
+    assert found[0][1] != found[1][1]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda right: "",
+        lambda right: right[: len(right) // 2],
+        lambda right: right.replace("import numpy", "import missing"),
+        lambda right: right.replace("np.tanh(", "np.sinh("),
+    ],
+    ids=["nothing", "half", "what cannot be imported", "another cell"],
+)
+def test_a_file_that_holds_something_else_is_made_again(wrong, tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIRNN_CACHE", str(tmp_path))
+    cell = minirnn.cells.small("mgu", rng=np.random.default_rng(0))
+    run = lambda: minirnn.scan(cell, cell.initial_state(2), np.ones((4, 2, 2)), engine="compiled")[1]
+    engine._known.clear()
+    expected, (path,) = run(), tmp_path.glob("*.py")
+    right = path.read_text()
+    path.write_text(wrong(right))
+    assert path.read_text() != right
+    engine._known.clear()
+    assert np.array_equal(run(), expected)
+    assert path.read_text() == right
 
 
 def test_a_folder_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):

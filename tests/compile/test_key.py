@@ -1,9 +1,17 @@
 """What a key tells apart, and what it does not."""
 
+import io
+import itertools
+import logging
+import os
+import random
 import sys
+import threading
+from contextvars import ContextVar
 
 import numpy as np
 import pytest
+from compile_cases import error, problem
 
 import minirnn
 from minirnn.compile.key import Unhashable, call_key
@@ -100,24 +108,123 @@ def test_a_changed_global_changes_the_result(monkeypatch):
     assert not np.allclose(first, second)
 
 
-class Thing:
-    value = 2.0
+def test_an_attribute_that_is_called_like_a_global_is_no_global(monkeypatch):
+    """The step says p.w and linear(x, w) of its own; w and T here are another's."""
 
-
-THING = Thing()
-
-
-def test_what_cannot_be_compared_has_no_key_and_runs_on_python_with_a_warning():
     @minirnn.cell(w=("hidden", "input"))
-    def uses_a_thing(p, h, x):
-        h = THING.value * linear(x, p.w) + h
+    def turned(p, h, x):
+        w, lock = p.w, None
+        h = x @ w.T + h
+        return h, lock or h
+
+    cell = turned(2, 3, dtype=np.float64)
+    before = key(cell)
+    for name, value in {"T": 100, "w": io.StringIO(), "lock": threading.Lock(), "p": 3}.items():
+        monkeypatch.setitem(globals(), name, value)
+    assert key(cell) == before
+    monkeypatch.setitem(globals(), "T", 101)
+    assert key(cell) == before
+
+
+class Settings:
+    """Beside what steps read, what they do not."""
+
+    gain, calls, log = 2.0, 0, io.StringIO()
+
+
+def test_what_no_code_asks_for_is_not_in_the_key(monkeypatch):
+    @minirnn.cell(w=("hidden", "input"))
+    def scaled(p, h, x):
+        h = Settings.gain * linear(x, p.w) + h
         return h, h
 
-    cell = uses_a_thing(2, 3, dtype=np.float64)
-    with pytest.raises(Unhashable, match="THING is a Thing"):
+    cell = scaled(2, 3, dtype=np.float64)
+    before = key(cell)
+    monkeypatch.setattr(Settings, "calls", 1)
+    assert key(cell) == before
+    monkeypatch.setattr(Settings, "gain", -0.0)
+    negative = key(cell)
+    monkeypatch.setattr(Settings, "gain", 0.0)
+    assert len({before, negative, key(cell)}) == 3
+
+
+FILE, LOCK, RANDOM, NUMBERS, COUNTER = io.StringIO(), threading.Lock(), random.Random(0), itertools.repeat(1.0), 0
+LOGGER, DRAWN, VARIABLE, LAYER = (
+    logging.getLogger("any"),
+    np.random.default_rng(0),
+    ContextVar("v"),
+    minirnn.Linear(2, 2),
+)
+
+
+def counts():
+    global COUNTER
+    COUNTER += 1
+    return 1.0
+
+
+@pytest.mark.parametrize(
+    ("gain", "says"),
+    [
+        (lambda: len(FILE.getvalue()), "FILE is a StringIO"),
+        (lambda: LOCK.locked(), "LOCK is a lock"),
+        (lambda: RANDOM.random(), "RANDOM is a Random"),
+        (lambda: random.random(), r"random\.random is a Random"),
+        (lambda: DRAWN.random(), "DRAWN is a Generator"),
+        (lambda: next(NUMBERS), "NUMBERS is a repeat"),
+        (lambda: LOGGER.info("a") or 1.0, "LOGGER is a Logger"),
+        (lambda: VARIABLE.get(1.0), "VARIABLE is a ContextVar"),
+        (lambda: float(LAYER.bias[0]), "LAYER is a Linear"),
+        (lambda: float(os.environ.get("GAIN", 1)), "environ is a _Environ"),
+        (lambda: float(os.getenv("GAIN", "1")), r"os\.getenv"),
+        (lambda: eval("1.0"), "calls eval"),
+        (lambda: sys.modules[__name__].SCALE, r"sys\.modules is a dict"),
+        (counts, "assigns COUNTER"),
+    ],
+)
+def test_what_cannot_be_watched_has_no_key_and_runs_on_python_with_a_warning(gain, says):
+    @minirnn.cell(w=("hidden", "input"))
+    def scaled(p, h, x):
+        h = gain() * linear(x, p.w) + h
+        return h, h
+
+    cell = scaled(2, 3, dtype=np.float64)
+    with pytest.raises(Unhashable, match=says):
         key(cell)
-    with pytest.warns(UserWarning, match="THING is a Thing"):
+    with pytest.warns(UserWarning, match=says):
         minirnn.scan(cell, cell.initial_state(2), np.ones((4, 2, 2)))
+
+
+@pytest.mark.parametrize(("first", "second"), [("w", "v"), ("v", "u")])
+def test_which_arrays_are_tied_is_part_of_the_key(first, second):
+    @minirnn.cell(u=("hidden", "hidden"), v=("hidden", "hidden"), w=("hidden", "hidden"))
+    def three(p, h, x):
+        h = tanh(linear(h, p.u) + 2 * linear(h, p.v) + 3 * linear(x, p.w))
+        return h, h
+
+    cells = [three(3, 3, rng=np.random.default_rng(0), dtype=np.float64) for _ in range(3)]
+    minirnn.tie(cells[0], "u", "v")
+    minirnn.tie(cells[1], first, second)
+    xs = np.ones((4, 2, 3))
+    keys = [call_key(cell, cell.initial_state(2), xs) for cell in cells]
+    assert len(set(keys)) == 3 if (first, second) == ("w", "v") else keys[0] != keys[2]
+    for cell in cells:
+        assert error(problem(cell)) < 1e-10
+
+
+def test_a_module_that_stands_twice_is_one():
+    class Both(minirnn.Cell):
+        def __init__(self, second):
+            self.input_size = self.hidden_size = 3
+            self.a = minirnn.Linear(3, 3, rng=np.random.default_rng(0), dtype=np.float64)
+            self.b = self.a if second is None else second
+
+        def step(self, h, x):
+            h = tanh(self.a(h) + 2 * self.b(x))
+            return h, h
+
+    for second in (None, minirnn.Linear(3, 3, rng=np.random.default_rng(1), dtype=np.float64)):
+        assert error(problem(Both(second))) < 1e-10
 
 
 def test_a_derivatives_rule_is_part_of_the_key():

@@ -212,6 +212,18 @@ def test_a_subclass_that_keeps_the_step_keeps_the_kernel_and_one_that_changes_it
     assert all(np.allclose(a, b, atol=1e-6) for a, b in pairs)
 
 
+def test_a_step_that_is_replaced_between_two_calls_is_the_one_that_runs(monkeypatch):
+    class Later(minirnn.RNNCell):
+        pass
+
+    cell, xs = Later(2, 3, rng=np.random.default_rng(0)), np.ones((4, 2, 2), np.float32)
+    run = lambda engine: minirnn.scan(cell, cell.initial_state(2), xs, engine=engine)[1]
+    before = run("auto")
+    monkeypatch.setattr(Later, "step", lambda self, h, x: (0.5 * h, h + x[:, :1]))
+    assert np.allclose(run("auto"), run("python"))
+    assert not np.allclose(run("auto"), before)
+
+
 def test_tied_parameters_are_one():
     made = problem("gru")
     minirnn.tie(made.cell, "bias_ih", "bias_hh")
