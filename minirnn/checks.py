@@ -8,7 +8,7 @@ from minirnn import tree
 from minirnn.boxes import dtype_of, shape_of
 from minirnn.module import Array
 
-__all__ = ["check_float", "check_lengths", "check_like", "check_positive"]
+__all__ = ["check_float", "check_lengths", "check_like", "check_positive", "check_step"]
 
 
 def check_positive(name: str, **sizes: Any) -> None:
@@ -52,3 +52,22 @@ def check_lengths(lengths: Any, steps: int, batch: int) -> Array:
     if batch and not (checked.min() >= 0 and checked.max() <= steps):
         raise ValueError(f"lengths: between {checked.min()} and {checked.max()}, xs has {steps} steps")
     return checked.astype(onp.int64)
+
+
+def check_step(state: Any, result: Any) -> None:
+    """The first step's result, held to the contract: a pair, the state keeping its nesting, shapes and dtypes."""
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise TypeError(f"the step returned {type(result).__name__}, the pair (state, output) was expected")
+    before, after = list(tree.named_leaves(state)), list(tree.named_leaves(result[0]))
+    if [path for path, _ in before] != [path for path, _ in after]:
+        names = [path for path, _ in after], [path for path, _ in before]
+        raise TypeError(f"the step returned a state with leaves {names[0]}, {names[1]} came in")
+    for (path, old), (_, new) in zip(before, after, strict=True):
+        what = f"the step's state{' ' + path if path else ''}"
+        if shape_of(new) != shape_of(old):
+            raise ValueError(f"{what} came in with shape {shape_of(old)} and left with {shape_of(new)}")
+        if dtype_of(new) != dtype_of(old):
+            raise TypeError(
+                f"{what} came in as {dtype_of(old)} and left as {dtype_of(new)}: an input, a parameter or "
+                "a NumPy scalar in the step has another dtype (np.sqrt(4) is a float64; use Python numbers, 4**0.5)"
+            )

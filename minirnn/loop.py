@@ -9,44 +9,55 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import autograd.numpy as np
 import numpy as onp
 
 from minirnn import functional, tree
 from minirnn.boxes import dtype_of, shape_of
+from minirnn.checks import check_step
 from minirnn.module import Array
+from minirnn.padding import begin, only_where, where
 
-__all__ = ["only_where", "read_only", "run"]
+__all__ = ["read_only", "run"]
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
 
 
-def run(step: Step, state: Any, xs: Any, lengths: Array | None = None, reverse: bool = False) -> tuple[Any, Any]:
+def run(
+    step: Step, state: Any, xs: Any, lengths: Array | None = None, reverse: bool = False, safe: Any = None
+) -> tuple[Any, Any]:
     """(final state, outputs) of a step applied to every time step.
 
     state: a nesting of (B, ...) arrays; xs: a nesting of (T, B, ...) arrays; outputs: a nesting of (T, B, ...) arrays.
-    Past the end of a sequence (`lengths`: (B,) integers) its state is held, its outputs are zero, and the step sees
-    zeros. `reverse` goes from the last step to the first, and outputs[t] still belongs to xs[t].
+    Past the end of a sequence (`lengths`: (B,) integers) its state is held and its outputs are zero. `reverse` goes
+    from the last step to the first, and outputs[t] still belongs to xs[t].
+
+    The step is computed there too, and what it is given is `safe`, as begin(...) makes it and by default does: a step
+    that is undefined somewhere (log x, x / dt) must not meet padding, for 0 * nan, in a derivative, is nan.
     """
     columns, rebuild = tree.flatten(xs)
     steps = shape_of(columns[0])[0]
-    inside = None if lengths is None else onp.arange(steps)[:, None] < lengths
-    if inside is not None:
-        columns = [only_where(inside, column) for column in columns]
+    idle = steps == 0 or (lengths is not None and safe is None and not lengths.any())
+    inside: Any = None
+    if lengths is not None and not idle and lengths.min() < steps:
+        inside = onp.arange(steps)[:, None] < lengths
+        safe = begin(state, columns, lengths, reverse) if safe is None else safe
+        columns = [where(inside, column, safe_x) for column, safe_x in zip(columns, safe[1], strict=True)]
     outputs: list[Any] = [None] * steps
     try:
+        if idle:
+            return tree.map(_copied, state), _no_outputs(step, state, rebuild, columns)
         for t in reversed(range(steps)) if reverse else range(steps):
-            x = rebuild([read_only(column[t]) for column in columns])
-            result = step(tree.map(read_only, state), x)
+            before, over = state, inside is not None and not inside[t].all()
+            if over:
+                before = tree.map(partial(where, inside[t]), state, safe[0])
+            result = step(tree.map(read_only, before), rebuild([read_only(column[t]) for column in columns]))
             if not any(output is not None for output in outputs):
-                _check(state, result)
+                check_step(state, result)
             new, outputs[t] = result
-            if inside is not None and not inside[t].all():
-                new = tree.map(partial(_where, inside[t]), new, state)
+            if over:
+                new = tree.map(partial(where, inside[t]), new, state)
                 outputs[t] = tree.map(partial(only_where, inside[t]), outputs[t])
             state = new
-        if steps == 0:
-            return tree.map(_copied, state), _no_outputs(step, state, rebuild, columns)
     except ValueError as error:
         if "read-only" in str(error):
             raise ValueError(
@@ -58,11 +69,13 @@ def run(step: Step, state: Any, xs: Any, lengths: Array | None = None, reverse: 
 
 
 def _no_outputs(step: Step, state: Any, rebuild: Callable[..., Any], columns: Any) -> Any:
-    """Outputs of length 0, shaped as one step on zeros shapes them."""
+    """Outputs where no sequence has a step: zeros, shaped as one step on zeros shapes them."""
     zeros = [onp.zeros(shape_of(column)[1:], dtype_of(column)) for column in columns]
-    result = step(tree.map(read_only, state), rebuild(zeros))
-    _check(state, result)
-    return tree.map(lambda leaf: onp.zeros((0, *shape_of(leaf)), dtype_of(leaf)), result[1])
+    steps = shape_of(columns[0])[0]
+    with onp.errstate(all="ignore"):
+        result = step(tree.map(read_only, state), rebuild(zeros))
+    check_step(state, result)
+    return tree.map(lambda leaf: onp.zeros((steps, *shape_of(leaf)), dtype_of(leaf)), result[1])
 
 
 def read_only(array: Any) -> Any:
@@ -72,39 +85,6 @@ def read_only(array: Any) -> Any:
     view = array.view()
     view.flags.writeable = False
     return view
-
-
-def _check(state: Any, result: Any) -> None:
-    """The first step's result, held to the contract: a pair, the state keeping its nesting, shapes and dtypes."""
-    if not isinstance(result, tuple) or len(result) != 2:
-        raise TypeError(f"the step returned {type(result).__name__}, the pair (state, output) was expected")
-    before, after = list(tree.named_leaves(state)), list(tree.named_leaves(result[0]))
-    if [path for path, _ in before] != [path for path, _ in after]:
-        names = [path for path, _ in after], [path for path, _ in before]
-        raise TypeError(f"the step returned a state with leaves {names[0]}, {names[1]} came in")
-    for (path, old), (_, new) in zip(before, after, strict=True):
-        what = f"the step's state{' ' + path if path else ''}"
-        if shape_of(new) != shape_of(old):
-            raise ValueError(f"{what} came in with shape {shape_of(old)} and left with {shape_of(new)}")
-        if dtype_of(new) != dtype_of(old):
-            raise TypeError(
-                f"{what} came in as {dtype_of(old)} and left as {dtype_of(new)}: an input, a parameter or "
-                "a NumPy scalar in the step has another dtype (np.sqrt(4) is a float64; use Python numbers, 4**0.5)"
-            )
-
-
-def _beside(mask: Array, array: Any) -> Array:
-    """The mask with axes of length 1 behind its own, to stand beside the array."""
-    return mask.reshape(mask.shape + (1,) * (np.ndim(array) - mask.ndim))
-
-
-def _where(mask: Array, array: Any, other: Any) -> Any:
-    return np.where(_beside(mask, array), array, other)
-
-
-def only_where(mask: Array, array: Any) -> Any:
-    """The array with zeros where the mask is False, whatever stands there (also nan)."""
-    return _where(mask, array, onp.zeros((), dtype_of(array)))
 
 
 def _copied(array: Any) -> Any:

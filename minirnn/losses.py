@@ -15,6 +15,7 @@ from minirnn.checks import check_lengths
 from minirnn.ctc import ctc
 from minirnn.functional import log_softmax, pick, softplus
 from minirnn.module import Array
+from minirnn.padding import only_inside
 
 __all__ = [
     "activation_regularization",
@@ -89,6 +90,8 @@ class _CrossEntropy(bundle.Rule):
 
     def _by_primitives(self, logits: Any) -> tuple[Any, ...]:
         """The slow twin."""
+        if self.scored is not None:  # before the function: what is ignored may be nan, and so would be its gradient
+            logits = np.where(self.scored[:, None], logits, onp.zeros((), np.result_type(logits)))
         log_p = log_softmax(logits)
         losses = -pick(log_p, self.targets)
         if self.smoothing:
@@ -101,9 +104,13 @@ class _CrossEntropy(bundle.Rule):
     def forward(self, arrays: Sequence[Any], keep: bool) -> tuple[tuple[Any, ...], Any]:
         (x,) = arrays
         top = x.max(axis=1, keepdims=True)
+        if self.scored is not None:
+            top[~self.scored] = 0.0
         if not onp.isfinite(top).all():
             return self._by_primitives(x), None
         x = x - top
+        if self.scored is not None:
+            x[~self.scored] = 0.0
         chosen, logs = x[self.rows, self.targets], x.sum(axis=1) if self.smoothing else None
         exps = onp.exp(x, out=x)
         total = exps.sum(axis=1)
@@ -162,7 +169,7 @@ def activation_regularization(outputs: Array, *, lengths: Any = None) -> Array:
     ValueError: lengths that do not fit (T, B, ...). TypeError: no float array.
     """
     _check_float("activation_regularization: outputs", outputs)
-    return _mean_square("activation_regularization", outputs, lengths)
+    return _mean_square(*_only_inside("activation_regularization", outputs, lengths))
 
 
 def temporal_activation_regularization(outputs: Array, *, lengths: Any = None) -> Array:
@@ -174,27 +181,30 @@ def temporal_activation_regularization(outputs: Array, *, lengths: Any = None) -
     ValueError, TypeError: as activation_regularization.
     """
     _check_float("temporal_activation_regularization: outputs", outputs)
+    outputs, lengths = _only_inside("temporal_activation_regularization", outputs, lengths)
+    differences = outputs[1:] - outputs[:-1]
     if lengths is not None:
-        lengths = onp.maximum(_lengths("temporal_activation_regularization", outputs, lengths) - 1, 0)
-    return _mean_square("temporal_activation_regularization", outputs[1:] - outputs[:-1], lengths)
+        lengths = onp.maximum(lengths - 1, 0)
+        differences = only_inside(differences, lengths)
+    return _mean_square(differences, lengths)
 
 
-def _mean_square(name: str, outputs: Array, lengths: Any) -> Array:
-    """The mean of the squares up to each sequence's end; zero where there is nothing."""
-    squares, shape = outputs * outputs, np.shape(outputs)
-    entries = int(onp.prod(shape))
-    if lengths is not None:
-        inside = onp.arange(shape[0])[:, None] < _lengths(name, outputs, lengths)
-        inside = inside.reshape(inside.shape + (1,) * (len(shape) - 2))
-        squares = np.where(inside, squares, onp.zeros((), np.result_type(outputs)))
-        entries = int(inside.sum()) * int(onp.prod(shape[2:]))
-    return np.sum(squares) * (1.0 / max(entries, 1))
-
-
-def _lengths(name: str, outputs: Array, lengths: Any) -> Array:
+def _only_inside(name: str, outputs: Array, lengths: Any) -> tuple[Array, Array | None]:
+    """Outputs with zeros past each end, and the checked lengths: masked before anything is made of them, for what
+    stands there may be nan, and so would be its gradient."""
+    if lengths is None:
+        return outputs, None
     if np.ndim(outputs) < 2:
         raise ValueError(f"{name}: outputs have shape {np.shape(outputs)}; with lengths, (T, B, ...) was expected")
-    return check_lengths(lengths, *np.shape(outputs)[:2])
+    lengths = check_lengths(lengths, *np.shape(outputs)[:2])
+    return only_inside(outputs, lengths), lengths
+
+
+def _mean_square(values: Array, lengths: Array | None) -> Array:
+    """The mean of the squares up to each sequence's end, past which there are zeros; zero where there is nothing."""
+    shape = np.shape(values)
+    entries = int(onp.prod(shape)) if lengths is None else int(lengths.sum()) * int(onp.prod(shape[2:]))
+    return np.sum(values * values) * (1.0 / max(entries, 1))
 
 
 def _reduced(name: str, losses: Array, count: int, reduction: str) -> Array:

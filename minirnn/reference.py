@@ -11,7 +11,7 @@ from typing import Any
 import autograd.numpy as np
 import numpy as onp
 
-from minirnn import bundle, loop, tree
+from minirnn import bundle, loop, padding, tree
 from minirnn.module import Array, Module
 
 __all__ = ["pieces", "run"]
@@ -35,10 +35,13 @@ def run(
     if checkpoint_every is None or steps <= checkpoint_every:
         return loop.run(tree.map(loop.read_only, cell).step, state, xs, lengths, reverse)
     outputs: list[Any] = []
+    safe = None
+    if lengths is not None and lengths.any():
+        safe = padding.begin(state, tree.leaves(xs), lengths, reverse)
     for start, stop in pieces(steps, checkpoint_every, reverse):
         piece = tree.map(lambda column, a=start, b=stop: column[a:b], xs)
         inside = None if lengths is None else onp.clip(lengths - start, 0, stop - start)
-        state, output = _recomputed(cell, state, piece, inside, reverse)
+        state, output = _recomputed(cell, state, piece, inside, reverse, safe)
         outputs.append(output)
     in_order = outputs[::-1] if reverse else outputs
     return state, tree.map(lambda *parts: np.concatenate(parts), in_order[0], *in_order[1:])
@@ -51,14 +54,15 @@ def pieces(steps: int, every: int, reverse: bool = False) -> Iterator[tuple[int,
         yield (steps - stop, steps - start) if reverse else (start, stop)
 
 
-def _recomputed(cell: Any, state: Any, xs: Any, lengths: Array | None, reverse: bool) -> tuple[Any, Any]:
+def _recomputed(cell: Any, state: Any, xs: Any, lengths: Array | None, reverse: bool, safe: Any) -> tuple[Any, Any]:
     """A piece that keeps its inputs alone; whoever differentiates it runs it again."""
     arrays, rebuild = tree.flatten((cell, state, xs))
     nesting: list[Any] = []
 
     def twin(*leaves: Any) -> tuple[Any, ...]:
         cell, state, xs = rebuild(leaves)
-        found, put_together = tree.flatten(loop.run(tree.map(loop.read_only, cell).step, state, xs, lengths, reverse))
+        step = tree.map(loop.read_only, cell).step
+        found, put_together = tree.flatten(loop.run(step, state, xs, lengths, reverse, safe))
         nesting[:] = [put_together]
         return tuple(found)
 

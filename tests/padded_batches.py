@@ -45,14 +45,16 @@ def assert_close(came, expected):
         np.testing.assert_allclose(have[path], value, rtol=1e-10, atol=1e-12, err_msg=path)
 
 
-def assert_alone_is_the_same(layer, lengths, seed=0, padding=0, own_state=False):
+def assert_alone_is_the_same(layer, lengths, seed=0, padding=0, own_state=False, rising=False):
     """Every sequence of a batch, with nan past its end, against a batch of that sequence alone; lengths: 0 and up.
 
-    padding: steps that no sequence has; own_state: the layer begins where it wants to, otherwise at random.
+    padding: steps that no sequence has; own_state: the layer begins where it wants to, otherwise at random;
+    rising: xs are positive and grow,
+    for steps that are defined there alone.
     """
     steps, batch = max(lengths), len(lengths)
     xs, state = sequences(layer, steps + padding, batch, seed)
-    state = None if own_state else state
+    state, xs = None if own_state else state, np.cumsum(abs(xs) + 0.1, axis=0) if rising else xs
     weights = weights_for(layer(xs, state))
     for i, length in enumerate(lengths):
         xs[length:, i] = np.nan
@@ -64,8 +66,10 @@ def assert_alone_is_the_same(layer, lengths, seed=0, padding=0, own_state=False)
     for i, length in enumerate(lengths):
         start = None if own_state else row(state, i)
         own = piece(weights[0], i, length), row(weights[1], i)
-        if length == 0 and not own_state:  # nothing happens: the state is held, and so is its cotangent
-            assert_close((row(final, i), row(d_state, i)), (start, own[1]))
+        if length == 0:  # nothing happens: the state is held, and so is its cotangent
+            assert_close(row(final, i), row(layer.initial_state(batch) if own_state else state, i))
+            if not own_state:
+                assert_close(row(d_state, i), own[1])
             continue
         alone = results(layer, piece(xs, i, length), start, own)
         d_start = None if own_state else row(d_state, i)

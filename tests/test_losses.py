@@ -168,3 +168,29 @@ def test_activation_regularization_refuses_what_is_no_sequence():
         losses.activation_regularization(np.ones(3), lengths=[1])
     with pytest.raises(ValueError, match="between 1 and 4, xs has 3 steps"):
         losses.temporal_activation_regularization(np.ones((3, 2, 1)), lengths=[1, 4])
+
+
+@reductions
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("rubbish", [np.nan, np.inf, -np.inf, 1e38])
+def test_ignored_rows_may_hold_anything(rubbish, smoothing, reduction, rng):
+    x, targets = rng.standard_normal((5, 4)).astype(np.float32), np.array([1, -1, 3, -1, 0])
+    clean = x.copy()
+    x[1], x[3, 2] = rubbish, rubbish
+    loss = lambda x: np.sum(cross_entropy(x, targets, ignore_index=-1, label_smoothing=smoothing, reduction=reduction))
+    assert loss(x) == loss(clean)
+    assert np.array_equal(gradient(loss, x), gradient(loss, clean))
+    t = rng.standard_normal(x.shape).astype(np.float32)
+    assert minirnn.jvp(loss, (x,), (t,))[1] == minirnn.jvp(loss, (clean,), (t,))[1]
+    assert np.array_equal(minirnn.hvp(loss)(x, t), minirnn.hvp(loss)(clean, t))
+
+
+@pytest.mark.parametrize("regulariser", [losses.activation_regularization, losses.temporal_activation_regularization])
+@pytest.mark.parametrize("rubbish", [np.nan, np.inf])
+def test_what_stands_past_an_end_reaches_no_regularisers_gradient(regulariser, rubbish, rng):
+    x, lengths = rng.standard_normal((5, 3, 2)), [5, 2, 0]
+    clean = x.copy()
+    x[2:, 1], x[:, 2] = rubbish, rubbish
+    loss = lambda x: regulariser(x, lengths=lengths)
+    assert loss(x) == loss(clean)
+    assert np.array_equal(gradient(loss, x), gradient(loss, clean))

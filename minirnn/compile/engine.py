@@ -16,6 +16,7 @@ from minirnn.boxes import shape_of, unboxed
 from minirnn.compile import build, sequence
 from minirnn.compile.errors import CannotCompile
 from minirnn.compile.key import Unhashable, call_key
+from minirnn.compile.order import Order
 from minirnn.compile.program import Program
 from minirnn.compile.verify import CompilerError, verify
 from minirnn.kernels import tier
@@ -158,7 +159,8 @@ def program_for(cell: Any, state: Any, xs: Any) -> Program:
 def run(
     cell: Any, state: Any, xs: Any, lengths: Array | None, reverse: bool, checkpoint_every: int | None
 ) -> tuple[Any, Any]:
-    """(final state, outputs), as reference.run; a sequence without steps or rows is the reference's."""
+    """(final state, outputs), as reference.run; what has no steps or rows is the reference's, and so are sequences of
+    different lengths where rows of the batch meet: what stands beside a sequence that is over then matters."""
     call = getattr(_chosen, "call", None)
     _chosen.call = None
     same = call is not None and call[0] is cell and call[1] is state and call[2] is xs
@@ -167,7 +169,9 @@ def run(
         return reference.run(cell, state, xs, lengths, reverse, checkpoint_every)
     columns, rebuild_xs = tree.flatten(xs)
     states, rebuild_state = tree.flatten(state)
-    if 0 in shape_of(columns[0])[:2]:
+    steps, batch = shape_of(columns[0])[:2]
+    same_pace = lengths is None or (found.program.layout.row_wise and lengths.any())
+    if not (steps and batch and same_pace):
         return reference.run(cell, state, xs, lengths, reverse, checkpoint_every)
     arrays = [*columns, *states, *_arrays_of(cell)]
 
@@ -179,8 +183,7 @@ def run(
         )
         return *tree.leaves(outputs), *tree.leaves(final)
 
-    shape = shape_of(columns[0])
-    program = found.for_call(cell, state, xs, shape[0] * shape[1])
+    program = found.for_call(cell, state, xs, steps * batch)
     rule = _Compiled(twin, program, (len(columns), len(states)), lengths, reverse, checkpoint_every)
     results = bundle.call(rule, arrays)
     count = len(program.layout.outputs)
@@ -211,32 +214,32 @@ class _Compiled(bundle.Rule):
         self.program, self.lengths, self.reverse, self.every = program, lengths, reverse, every
         self.first_state, self.first_parameter = counts[0], counts[0] + counts[1]
 
-    def _in_order(self, array: Array) -> Array:
-        return array[::-1] if self.reverse else array
-
-    def _problem(self, arrays: Sequence[Array]) -> sequence.Problem:
-        xs = [self._in_order(array) for array in arrays[: self.first_state]]
-        outside, steps = None, len(xs[0])
-        if self.lengths is not None and self.lengths.min() < steps:
-            outside = self._in_order((np.arange(steps)[:, None] >= self.lengths)[:, :, None])
+    def _problem(self, arrays: Sequence[Array]) -> tuple[Order, sequence.Problem]:
+        steps = len(arrays[0])
+        order = Order(self.lengths, steps, self.reverse)
+        xs = [order.there(array) for array in arrays[: self.first_state]]
         every = self.every if self.every is not None and self.every < steps else None
-        return sequence.Problem(self.program, arrays[self.first_parameter :], xs, outside, every)
+        return order, sequence.Problem(self.program, arrays[self.first_parameter :], xs, order.outside, every)
 
     def forward(self, arrays: Sequence[Array], keep: bool) -> tuple[tuple[Array, ...], Any]:
-        problem, states = self._problem(arrays), arrays[self.first_state : self.first_parameter]
+        (order, problem), states = self._problem(arrays), arrays[self.first_state : self.first_parameter]
         shape, leaves = arrays[0].shape[:2], self.program.layout.outputs
         outputs = [np.empty((*shape, *leaf.shape), leaf.dtype) for leaf in leaves]
         final = [np.empty(array.shape, array.dtype) for array in states]
-        cache = sequence.forward(problem, states, [self._in_order(array) for array in outputs], final, keep)
-        return (*outputs, *final), (problem, cache) if keep else None
+        ordered = outputs if order.outside is not None else [order.there(array) for array in outputs]
+        with order.quiet():
+            cache = sequence.forward(problem, states, ordered, final, keep)
+        if order.outside is not None:
+            outputs = [order.back(array) for array in outputs]
+        return (*outputs, *final), (order, problem, cache) if keep else None
 
     def backward(
         self, arrays: Sequence[Array], cache: Any, cotangents: Sequence[Any], wanted: Sequence[int]
     ) -> list[Array]:
-        problem, kept = cache
+        order, problem, kept = cache
         layout, count = self.program.layout, len(self.program.layout.outputs)
         d_outputs = [
-            None if g is None else self._in_order(g)
+            None if g is None else order.only_inside(g)
             for g, leaf in zip(cotangents[:count], layout.outputs, strict=True)
             if leaf.dtype.kind == "f"
         ]
@@ -247,9 +250,16 @@ class _Compiled(bundle.Rule):
             for i, leaf in enumerate(layout.inputs)
             if leaf.dtype.kind == "f"
         }
-        flipped = [None if d is None else self._in_order(d) for d in d_xs.values()]
+        ordered = list(d_xs.values())
+        if order.outside is None:
+            ordered = [None if d is None else order.there(d) for d in ordered]
         of_parameters = any(i >= self.first_parameter for i in asked)
-        d_first, gradients = sequence.backward(problem, kept, d_outputs, d_final, flipped, of_parameters)
+        with order.quiet():
+            d_first, gradients = sequence.backward(problem, kept, d_outputs, d_final, ordered, of_parameters)
+        if order.outside is not None:
+            if not all(np.isfinite(g).all() for g in gradients if g is not None):
+                return list(super().backward(arrays, None, cotangents, wanted))  # a state that is held: see Order
+            d_xs = {i: None if d is None else order.back(d) for i, d in d_xs.items()}
         floats = [i for i, leaf in enumerate(layout.states, self.first_state) if leaf.dtype.kind == "f"]
         found = {**d_xs, **dict(zip(floats, d_first, strict=True))}
         found |= dict(enumerate(gradients, self.first_parameter))

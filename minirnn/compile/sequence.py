@@ -30,7 +30,8 @@ SHARE = 3e6  # multiplications and additions that are worth a thread of their ow
 
 
 class Problem(NamedTuple):
-    """One call. xs: (T, B, ...) each, in the order of the steps; outside: (T, B, 1), True where a sequence is over."""
+    """One call. xs: (T, B, ...) each, in the order of the steps; outside: (T, B, 1), True where nothing is run and the
+    state is held: xs hold something there all the same, and d_outputs are 0 there."""
 
     program: Program
     parameters: Arrays
@@ -137,12 +138,12 @@ def _piece(
             for array, came in zip(s, entering, strict=True):
                 array[:count] = came
         outside = outside_in(problem.outside, now, rows)
-        x, calls = _all_rows_in(problem.xs, now, rows, outside, work, "x")
+        x, calls = _all_rows_in(problem.xs, now, rows, work, "x")
         y = [_rows_out(outputs, i, now, rows, leaf, work) for i, leaf in enumerate(leaves)]
         run = problem.program.forward(n, count, problem.parameters, once, x, s, k, y, keep, _flat(outside), work.array)
         calls.append(_with_its_blas(problem, count, run))
         if outputs is not None:
-            calls += _delivery(y, outputs, now, rows, outside)
+            calls += _delivery(y, outputs, now, rows)
         yield calls
         entering = [array[n * count : (n + 1) * count] for array in s]
     return list(entering)
@@ -199,8 +200,8 @@ def backward(
             for first, last in reversed(list(pieces(stop - start, problem.block_steps(count, True)))):
                 now, n = slice(start + first, start + last), last - first
                 outside = outside_in(problem.outside, now, kept.rows)
-                x, calls = _all_rows_in(problem.xs, now, kept.rows, outside, work, "x")
-                y, more = _d_outputs(problem, d_outputs, now, kept.rows, outside, work)
+                x, calls = _all_rows_in(problem.xs, now, kept.rows, work, "x")
+                y, more = _d_outputs(problem, d_outputs, now, kept.rows, work)
                 dx = _d_inputs(problem, d_xs, now, kept.rows, work) if wants[0] else _no_d_inputs(problem)
                 s = [array[first * count : (last + 1) * count] for array in states]
                 held = [array[first * count : last * count] for array in stored]
@@ -212,7 +213,7 @@ def backward(
                 starts = False
                 if wants[0]:
                     floats_of_x = [a for a, leaf in zip(dx, layout.inputs, strict=True) if leaf.dtype.kind == "f"]
-                    calls += _delivery(floats_of_x, d_xs, now, kept.rows, outside)
+                    calls += _delivery(floats_of_x, d_xs, now, kept.rows)
                 yield calls
         for array, last_d in zip(d_first, d, strict=True):
             array[lo:hi] = last_d[:count]
@@ -227,7 +228,7 @@ def backward(
 
 
 def _d_outputs(
-    problem: Problem, d_outputs: Arrays, now: slice, rows: Rows, outside: Array | None, work: Workspace
+    problem: Problem, d_outputs: Arrays, now: slice, rows: Rows, work: Workspace
 ) -> tuple[list[Array], list[Call]]:
     leaves = [leaf for leaf in problem.program.layout.outputs if leaf.dtype.kind == "f"]
     found, calls, count = [], list[Call](), (now.stop - now.start) * (rows[1] - rows[0])
@@ -236,7 +237,7 @@ def _d_outputs(
             array = work.array(f"d_output {k}", (count, *leaf.shape), leaf.dtype)
             array[...] = 0
         else:
-            array, more = rows_in(given, now, rows, outside, work, f"d_output {k}")
+            array, more = rows_in(given, now, rows, None, work, f"d_output {k}")
             calls += more
         found.append(array)
     return found, calls
@@ -256,10 +257,8 @@ def _no_d_inputs(problem: Problem) -> list[Any]:
 
 
 # ---------------------------------------------------------------- blocks
-def _all_rows_in(
-    arrays: Arrays, now: slice, rows: Rows, outside: Array | None, work: Workspace, name: str
-) -> tuple[list[Array], list[Call]]:
-    pairs = [rows_in(array, now, rows, outside, work, f"{name} {i}") for i, array in enumerate(arrays)]
+def _all_rows_in(arrays: Arrays, now: slice, rows: Rows, work: Workspace, name: str) -> tuple[list[Array], list[Call]]:
+    pairs = [rows_in(array, now, rows, None, work, f"{name} {i}") for i, array in enumerate(arrays)]
     return [array for array, _ in pairs], [call for _, calls in pairs for call in calls]
 
 
@@ -274,8 +273,8 @@ def _rows_out(
     return work.array(f"{what} {k}", ((now.stop - now.start) * (rows[1] - rows[0]), *leaf.shape), leaf.dtype)
 
 
-def _delivery(y: Arrays, arrays: Arrays, now: slice, rows: Rows, outside: Array | None) -> list[Call]:
-    """The calls that bring what was written into borrowed rows to its place; zeros where a sequence is over."""
+def _delivery(y: Arrays, arrays: Arrays, now: slice, rows: Rows) -> list[Call]:
+    """The calls that bring what was written into borrowed rows to its place."""
     calls: list[Call] = []
     for flat, array in zip(y, arrays, strict=True):
         if array is None:
@@ -283,7 +282,4 @@ def _delivery(y: Arrays, arrays: Arrays, now: slice, rows: Rows, outside: Array 
         block = array[now, rows[0] : rows[1]]
         if not block.flags.c_contiguous:
             calls.append(partial(np.copyto, block, flat.reshape(block.shape)))
-        if outside is not None:
-            over = outside.reshape(*outside.shape[:2], *[1] * (block.ndim - 2))
-            calls.append(partial(np.copyto, block, block.dtype.type(0), where=over))
     return calls

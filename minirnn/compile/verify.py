@@ -12,6 +12,7 @@ import numpy as np
 from minirnn import reference, tree
 from minirnn.boxes import unboxed
 from minirnn.compile import sequence
+from minirnn.compile.order import Order
 from minirnn.compile.program import Program
 from minirnn.transform import silent_vjp
 
@@ -63,6 +64,8 @@ def _differences(program: Program, cell: Any, state: Any, xs: Any, rng: np.rando
         moving = [k for k, leaf in enumerate(leaves) if leaf.dtype.kind == "f"]
         lengths = np.maximum(1, STEPS - np.arange(len(tree.leaves(state)[0] if tree.leaves(state) else leaves[0][0])))
         lengths = np.minimum(lengths, len(leaves[0]))
+        if not program.layout.row_wise:  # all at one pace
+            lengths = np.full_like(lengths, len(leaves[0]))
         names: list[str] = []
 
         def run(*moved: Any) -> tuple[Any, ...]:
@@ -96,16 +99,17 @@ def _compiled(
     columns, states = tree.leaves(xs), tree.leaves(state)
     parameters = leaves[len(columns) + len(states) :]
     steps, batch = columns[0].shape[:2]
-    outside = (np.arange(steps)[:, None] >= lengths)[:, :, None]
-    problem = sequence.Problem(program, parameters, columns, outside if outside.any() else None, None)
+    order = Order(lengths, steps, False)
+    problem = sequence.Problem(program, parameters, [order.there(array) for array in columns], order.outside, None)
     outputs = [np.empty((steps, batch, *leaf.shape), leaf.dtype) for leaf in layout.outputs]
     final = [np.empty_like(array) for array in states]
     kept = sequence.forward(problem, states, outputs, final, True)
-    found = [array for array in (*outputs, *final) if array.dtype.kind == "f"]
+    found = [array for array in (*map(order.back, outputs), *final) if array.dtype.kind == "f"]
     count = sum(leaf.dtype.kind == "f" for leaf in layout.outputs)
     d_xs = [np.empty_like(a) for a in columns if a.dtype.kind == "f"]
-    d_state, d_parameters = sequence.backward(problem, kept, cotangents[:count], cotangents[count:], d_xs, True)
-    return found, [*d_xs, *d_state, *(d for d in d_parameters if d is not None)]
+    d_outputs = [order.only_inside(g) for g in cotangents[:count]]
+    d_state, d_parameters = sequence.backward(problem, kept, d_outputs, cotangents[count:], d_xs, True)
+    return found, [*map(order.back, d_xs), *d_state, *(d for d in d_parameters if d is not None)]
 
 
 def _error(expected: Any, found: Any) -> float:

@@ -15,7 +15,7 @@ import numpy as onp
 from numpy.typing import DTypeLike
 
 from minirnn import functional, init
-from minirnn.boxes import dtype_of, shape_of
+from minirnn.boxes import dtype_of, shape_of, unboxed
 from minirnn.checks import check_float, check_lengths, check_positive
 from minirnn.module import Array, Module, Parameter
 from minirnn.primitive import primitive
@@ -116,9 +116,17 @@ class Attention(Module):
 
 
 def cleaned(memory: Array, looked_at: Array) -> Array:
-    """The memory with zeros where no query looks: 0 * nan would be nan."""
+    """The memory with an entry that is looked at where no query looks: 0 * nan would be nan, and a score need not be
+    defined at zeros. Zeros where nothing is looked at."""
     ever: Array = looked_at if looked_at.ndim == 2 else onp.any(looked_at, axis=0)
-    return memory if ever.all() else np.where(ever.T[:, :, None], memory, onp.zeros((), dtype_of(memory)))
+    if ever.all():
+        return memory
+    somewhere = ever.any(axis=1)
+    if not somewhere.any():
+        return onp.zeros(shape_of(memory), dtype_of(memory))
+    whose = onp.where(somewhere, onp.arange(len(ever)), onp.argmax(somewhere))
+    stand_in = unboxed(memory)[onp.argmax(ever, axis=1)[whose], whose]
+    return np.where(ever.T[:, :, None], memory, stand_in)
 
 
 class AdditiveAttention(Attention):

@@ -10,6 +10,7 @@ from minirnn.boxes import shape_of
 from minirnn.engines import check_engine_name, scan
 from minirnn.layers.recurrent import Cell, RecurrentLayer, State
 from minirnn.module import Array
+from minirnn.padding import filled
 
 __all__ = ["Counted", "CountedState", "counts_steps"]
 
@@ -62,7 +63,7 @@ class Counted(RecurrentLayer):
         final, outputs = scan(
             self.cell,
             state.cell,
-            inputs(xs, rng=rng, start=int(had[0]) if had.size else 0),
+            inputs(filled(xs, lengths), rng=rng, start=int(had[0]) if had.size else 0),
             lengths=lengths,
             engine=self.engine if self.engine != "auto" else engine,
         )

@@ -6,10 +6,10 @@ from typing import Any
 import autograd.numpy as np
 
 from minirnn.layers.composite import Composite, as_layer
-from minirnn.layers.lengths import only_inside
 from minirnn.layers.recurrent import Cell, RecurrentLayer, State
 from minirnn.layers.sizes import Size, concatenated
 from minirnn.module import Array
+from minirnn.padding import only_inside
 
 __all__ = ["DenselyConnected"]
 

@@ -6,11 +6,11 @@ import numpy as onp
 
 from minirnn.functional import sigmoid
 from minirnn.layers.composite import Wrapper
-from minirnn.layers.lengths import only_inside
 from minirnn.layers.linear import Linear
 from minirnn.layers.recurrent import Cell, RecurrentLayer, State
 from minirnn.layers.sizes import float_dtype
 from minirnn.module import Array
+from minirnn.padding import only_inside
 
 __all__ = ["Highway"]
 

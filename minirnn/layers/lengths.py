@@ -1,23 +1,14 @@
-"""What the lengths of a padded batch mean for an array (T, B, ...): what is inside, and what backwards is."""
+"""What backwards is for an array (T, B, ...) of a padded batch."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as onp
 
-from minirnn import loop
-from minirnn.boxes import shape_of
 from minirnn.module import Array
 from minirnn.primitive import primitive
 
-__all__ = ["only_inside", "reversed_within"]
-
-
-def only_inside(xs: Array, lengths: Array | None) -> Array:
-    """xs (T, B, ...) with zeros past each sequence's end, whatever stands there (also nan); lengths: (B,) or None."""
-    if lengths is None:
-        return xs
-    return loop.only_where(onp.arange(shape_of(xs)[0])[:, None] < lengths, xs)
+__all__ = ["reversed_within"]
 
 
 def _reversed(xs: Array, lengths: Array | None) -> Array:

@@ -14,8 +14,8 @@ import numpy as onp
 from minirnn import functional
 from minirnn.boxes import dtype_of, shape_of
 from minirnn.checks import check_lengths
-from minirnn.layers.lengths import only_inside
 from minirnn.module import Array, Module
+from minirnn.padding import only_inside
 
 __all__ = ["Pool", "last_valid_step", "max_pool", "mean_pool"]
 

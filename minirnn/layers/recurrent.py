@@ -13,6 +13,7 @@ from minirnn.checks import check_float, check_lengths, check_like, check_positiv
 from minirnn.engines import check_engine_name, scan
 from minirnn.layers import sizes
 from minirnn.module import Array, Module
+from minirnn.padding import filled
 
 __all__ = ["Cell", "Recurrent", "RecurrentLayer"]
 
@@ -164,7 +165,7 @@ class Recurrent(RecurrentLayer):
         final, outputs = scan(
             self.cell,
             state,
-            self.cell.inputs(xs, rng=rng),
+            self.cell.inputs(xs if type(self.cell).inputs is Cell.inputs else filled(xs, lengths), rng=rng),
             lengths=lengths,
             reverse=self.reverse,
             engine=self.engine if self.engine != "auto" else engine,

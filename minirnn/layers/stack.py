@@ -16,6 +16,7 @@ from minirnn.layers.norm import LayerNorm
 from minirnn.layers.recurrent import Cell, Recurrent, RecurrentLayer, State
 from minirnn.layers.sizes import Size, as_shape, float_dtype
 from minirnn.module import Array, Module
+from minirnn.padding import filled
 from minirnn.primitive import primitive
 
 __all__ = ["CellStack", "Stacked"]
@@ -89,7 +90,7 @@ class Stacked(Composite):
         for i, layer in enumerate(self.layers):
             below = xs
             if i:
-                xs = noise(self.norms[i - 1](xs) if self.norms else xs, self.dropout, rng)
+                xs = noise(self.norms[i - 1](filled(xs, lengths)) if self.norms else xs, self.dropout, rng)
                 layer._check(xs)
             xs, final = layer.run(xs, state[i], lengths, rng, inner)
             if i and self.residual:
