@@ -13,7 +13,7 @@ onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'm
 reference = pytest.importorskip("onnx.reference")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'minirnn[peers]'")
 
-from minirnn.interop.onnx import CannotExport, to_onnx  # noqa: E402
+from minirnn.interop.onnx import CannotExport, from_onnx, to_onnx  # noqa: E402
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,27 @@ def test_models_run_in_onnxruntime_at_other_sizes_than_the_example(name, with_st
     fed = {"xs": xs, **named} | ({} if lengths is None else {"sequence_lens": lengths.astype(np.int32)})
     came = session(tmp_path / "m.onnx").run(None, fed)
     assert worst_error(came, model(xs, state, lengths=lengths)) < 1e-5
+
+
+@pytest.mark.parametrize("with_lengths", [False, True], ids=["whole", "ragged"])
+@pytest.mark.parametrize("name", MODELS)
+def test_a_sequence_without_steps_leaves_the_given_state(name, with_lengths, tmp_path):
+    """Some of a batch, all of them, and a batch of no steps at all."""
+    rng = np.random.default_rng(0)
+    model = MODELS[name](rng)
+    to_onnx(model, sequences_for(name, model, rng, 2, 1), tmp_path / "m.onnx", state=True, lengths=with_lengths)
+    running, again = session(tmp_path / "m.onnx"), from_onnx(tmp_path / "m.onnx")
+    state, named = moved_state(model, rng)
+    for steps, lengths in (
+        [(6, [0, 2, 0]), (6, [6, 0, 3]), (2, [0, 0, 0]), (0, [0, 0, 0])] if with_lengths else [(0, None)]
+    ):
+        fed = {"xs": sequences_for(name, model, rng, steps), **named}
+        fed |= {} if lengths is None else {"sequence_lens": np.array(lengths, np.int32)}
+        with np.errstate(invalid="ignore"):  # the largest of no steps is -inf, and a product of it may be nan
+            expected = model(fed["xs"], state, lengths=None if lengths is None else np.array(lengths))
+            for came in (running.run(None, fed), again(**fed)):
+                came = list(came) if isinstance(came, (list, tuple)) else [came]
+                assert worst_error(came, expected) < 1e-5, (steps, lengths)
 
 
 def test_a_model_without_recurrent_layers_has_one_output(tmp_path):

@@ -111,6 +111,14 @@ class Graph:
             top._sizes[times] = top.op("Mul", top.batch, top.ints(times))
         return top._sizes[times]
 
+    def with_a_step(self, name: str, dtype: Any) -> str:
+        """A sequence (T, B, ...), and where T is 0 one step of zeros: not everything runs over nothing."""
+        top = self.outermost
+        if "missing" not in top._sizes:
+            top._sizes["missing"] = top.op("Max", top.op("Sub", top.ints(1), top.steps), top.ints(0))
+        shape = self.op("Concat", top._sizes["missing"], self.op("Shape", name, start=1), axis=0)
+        return self.op("Concat", name, self.op("Expand", self.constant(0, dtype), shape), axis=0)
+
     def cast(self, name: str, dtype: Any) -> str:
         return self.op("Cast", name, to=self.type_of(dtype))
 

@@ -1,6 +1,6 @@
 """Recurrent layers and Sequential as ONNX nodes: what stands around the cells."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from minirnn.layers.bidirectional import Bidirectional
 from minirnn.layers.computed import Computed
 from minirnn.layers.counted import Counted, CountedState
 from minirnn.layers.dense import DenselyConnected
+from minirnn.layers.gru import GRUCell
 from minirnn.layers.highway import Highway
 from minirnn.layers.initial_state import LearnedInitialState
 from minirnn.layers.recurrent import Recurrent, RecurrentLayer
@@ -36,7 +37,7 @@ class Writer:
 
     def __init__(self, g: Graph, leading: tuple[str, ...], batch_first: bool, lengths: str = ""):
         self.g, self.leading, self.batch_first, self.lengths = g, leading, batch_first, lengths
-        self._inside = ""
+        self._inside, self._begun, self._counts = "", "", ""
         self._alive: list[Module] = []
 
     def write(self, layer: Any, xs: Value, state: Names, path: str) -> tuple[Value, Names]:
@@ -101,6 +102,29 @@ class Writer:
             inside = self.g.op("Unsqueeze", inside, self.g.ints(*range(2, xs.rank)))
         return xs._replace(name=self.g.op("Where", inside, xs.name, self.g.constant(otherwise, xs.dtype)))
 
+    def begun(self) -> str:
+        """(B, 1), or (1,) without lengths: whether a sequence has a first step."""
+        if not self._begun:
+            counts = self.g.op("Unsqueeze", self.lengths, self.g.ints(1)) if self.lengths else self.g.steps
+            zero = self.g.constant(0, np.int32 if self.lengths else np.int64)
+            self._begun = self.g.op("Greater", counts, zero, hint="begun")
+        return self._begun
+
+    def counts(self) -> str:
+        """(B,) int32: the lengths, or T for each."""
+        if not self.lengths and not self._counts:
+            self._counts = self.g.cast(self.lengths_or_steps(), np.int32)
+        return self.lengths or self._counts
+
+    def operator(
+        self, cells: Sequence[Any], xs: Value, initial: Sequence[str], **options: Any
+    ) -> tuple[str, list[str]]:
+        """`native`, and the initial state is the final one where there is no step: onnxruntime gives zeros, and its GRU
+        ends the process where T is 0 and no lengths are given."""
+        lengths = self.counts() if isinstance(cells[0], GRUCell) else self.lengths
+        ys, finals = native(self.g, cells, xs, initial, lengths, **options)
+        return ys, [self.g.op("Where", self.begun(), *both) for both in zip(finals, initial, strict=True)]
+
     def lengths_or_steps(self) -> str:
         """(B,) int64."""
         return self.g.cast(self.lengths, np.int64) if self.lengths else self.g.op("Expand", self.g.steps, self.g.batch)
@@ -118,7 +142,7 @@ def _recurrent(w: Writer, layer: Any, xs: Value, state: Names, path: str) -> tup
         return scan_cell(g, cell, xs, state, w.inside(), reverse=layer.reverse, hint=under(path, "cell"))
     names, rebuild = tree.flatten(state)
     initial = [g.op("Unsqueeze", name, g.ints(0)) for name in names]
-    ys, finals = native(g, [cell], xs, initial, w.lengths, reverse=layer.reverse, hint=under(path, "cell"))
+    ys, finals = w.operator([cell], xs, initial, reverse=layer.reverse, hint=under(path, "cell"))
     return xs._replace(name=g.op("Squeeze", ys, g.ints(1))), rebuild([g.op("Squeeze", y, g.ints(0)) for y in finals])
 
 
@@ -141,12 +165,12 @@ def _cells_of(layer: Any) -> list[Any]:
     return cells if cells and is_native(*cells) else []
 
 
-def _merged(w: Writer, ys: str, merge: str, like: Value) -> Value:
+def _merged(w: Writer, ys: str, merge: str, like: Value, features: int) -> Value:
     """(T, directions, B, H) as a Bidirectional gives it."""
     g = w.g
     if merge == "concat":
         beside = g.op("Transpose", ys, perm=[0, 2, 1, 3])
-        return like._replace(name=g.op("Reshape", beside, g.ints(0, 0, -1)))
+        return like._replace(name=g.op("Reshape", beside, g.ints(0, 0, 2 * features)))  # T may be 0: no -1
     ahead, back = (g.op("Gather", ys, g.constant(k, np.int64), axis=1) for k in range(2))
     return _merge_two(w, like._replace(name=ahead), like._replace(name=back), merge)
 
@@ -166,9 +190,9 @@ def _bidirectional(w: Writer, layer: Any, xs: Value, state: Names, path: str) ->
         return _merge_two(w, ahead, back, layer.merge), (final_ahead, final_back)
     pairs, rebuild = list(zip(*map(tree.leaves, state), strict=True)), tree.flatten(state[0])[1]
     initial = [g.op("Concat", *[g.op("Unsqueeze", one, g.ints(0)) for one in pair], axis=0) for pair in pairs]
-    ys, finals = native(g, cells, xs, initial, w.lengths, hint=path or "layer")
+    ys, finals = w.operator(cells, xs, initial, hint=path or "layer")
     each = [rebuild([g.op("Gather", one, g.constant(k, np.int64), axis=0) for one in finals]) for k in range(2)]
-    return _merged(w, ys, layer.merge, xs), tuple(each)
+    return _merged(w, ys, layer.merge, xs, cells[0].hidden_size), tuple(each)
 
 
 def _cell_stack(w: Writer, layer: Any, xs: Value, state: Names, path: str) -> tuple[Value, Names]:
@@ -186,8 +210,12 @@ def _cell_stack(w: Writer, layer: Any, xs: Value, state: Names, path: str) -> tu
     finals: Any = []
     for k, part in enumerate(layer.layers):
         initial = packed if layer.num_layers == 1 else [_rows(g, leaf, k * directions, directions) for leaf in packed]
-        ys, final = native(g, _cells_of(part), xs, initial, w.lengths, hint=under(path, f"layers.{k}"))
-        xs = _merged(w, ys, "concat", xs) if directions == 2 else xs._replace(name=g.op("Squeeze", ys, g.ints(1)))
+        ys, final = w.operator(_cells_of(part), xs, initial, hint=under(path, f"layers.{k}"))
+        xs = (
+            _merged(w, ys, "concat", xs, _cells_of(part)[0].hidden_size)
+            if directions == 2
+            else xs._replace(name=g.op("Squeeze", ys, g.ints(1)))
+        )
         finals.append(final)
     columns = list(zip(*finals, strict=True))
     return xs, rebuild([one[0] if len(one) == 1 else g.op("Concat", *one, axis=0) for one in columns])

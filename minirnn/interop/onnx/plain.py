@@ -61,10 +61,12 @@ def _pool(w: "Writer", layer: Any, xs: Value, path: str) -> Value:
 
 def _last(w: "Writer", xs: Value) -> str:
     g = w.g
+    xs = w.only_inside(xs)
+    xs = xs._replace(name=g.with_a_step(xs.name, xs.dtype))
     if not w.lengths:
         return g.op("Gather", xs.name, g.constant(-1, np.int64), axis=0)
     at = g.op("Sub", w.lengths_or_steps(), g.constant(1, np.int64))  # -1 for an empty sequence: all zeros below
-    rows = g.transposed(w.only_inside(xs), [1, 0, *range(2, xs.rank)])
+    rows = g.transposed(xs, [1, 0, *range(2, xs.rank)])
     index = g.op("Unsqueeze", at, g.ints(1))
     picked = g.op("GatherND", rows.name, index, batch_dims=1)
     return _zeros_where_empty(w, picked, xs)

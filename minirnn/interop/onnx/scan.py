@@ -30,6 +30,8 @@ def scan_cell(
 ) -> tuple[Value, Any]:
     """A cell over xs (T, B, ...), from a state of names; (outputs, final state).
 
+    onnxruntime's Scan does not run over nothing: where T is 0 there is one step, of which nothing is kept.
+
     inside: (T, B), whether a step is within its sequence, or ""; start: (B,) integers, where the cell's count of steps
     begins, or "". CannotExport: the step cannot be traced, has an operation that ONNX lacks, or its inputs are made in
     a way that is not seen through.
@@ -43,7 +45,8 @@ def scan_cell(
         raise CannotExport(f"to_onnx: {name}: its step cannot be traced: {error}") from error
     if [leaf.name for leaf in traced.outputs] != [""]:
         raise CannotExport(f"to_onnx: {name}: its output is several arrays, one was expected")
-    sequences = [_sequence(g, made, xs, start) for made in _made_of(cell, features, xs.dtype)]
+    made = _made_of(cell, features, xs.dtype)
+    sequences = [g.with_a_step(_sequence(g, one, xs, start), one.dtype) for one in made]
     names, rebuild = tree.flatten(state)
     body, known = g.inner(), {}
     graph, weights = traced.graph.only("state", "output"), dict(tree.named_leaves(cell))
@@ -69,7 +72,7 @@ def scan_cell(
         held = [*(name for name, _, _ in before[: len(names)]), ""]
         after = [_held(body, flag, new, old, node) for new, old, node in zip(after, held, results, strict=True)]
         before.append((flag, np.dtype(bool), (None,)))
-        sequences.append(inside)
+        sequences.append(g.with_a_step(inside, bool))
     after = [body.op("Identity", one) for one in after]  # an output may be an input, or stand outside
     direction = int(reverse)
     found = g.ops(
@@ -87,7 +90,11 @@ def scan_cell(
         scan_input_directions=[direction] * len(sequences),
         scan_output_directions=[direction],
     )
-    return Value(found[-1], 1 + len(results[-1].shape), results[-1].dtype), rebuild(found[:-1])
+    finals, outputs = found[:-1], g.op("Slice", found[-1], g.ints(0), g.steps, g.ints(0))
+    if not inside:  # the step that is not there has been made
+        some = g.op("Greater", g.steps, g.ints(0))
+        finals = [g.op("Where", some, *both) for both in zip(finals, names, strict=True)]
+    return Value(outputs, 1 + len(results[-1].shape), results[-1].dtype), rebuild(finals)
 
 
 def _tracer() -> tuple[Any, Any]:
