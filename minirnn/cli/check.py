@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from minirnn.cli.errors import one_line_errors
+from minirnn.cli.errors import one_line_errors, users_errors_named
 from minirnn.cli.target import find
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from minirnn.layers import Cell
 
 __all__ = ["check"]
-
-BACKWARD_SUFFIXES = ("_backward", "_vjp")
 
 
 def check(
@@ -32,7 +30,8 @@ def check(
     backward: Annotated[
         str | None,
         typer.Option(
-            help="The function's backward(g, *args). [default: NAME_backward or NAME_vjp beside it, or autograd]"
+            help="The function's backward(g, *args); 'autograd' for autograd's. "
+            "[default: NAME_backward or NAME_vjp beside it, or autograd]"
         ),
     ] = None,
     shapes: Annotated[
@@ -54,12 +53,13 @@ def check(
         else:
             module, name, found = find(target)
             if not (isinstance(found, Cell) or (isinstance(found, type) and issubclass(found, Cell))):
-                report = _function_report(module, name, found, backward, shapes, seed)
+                report = _function_report(module, name, found, backward, shapes, seed, as_json)
                 typer.echo(json.dumps(report.as_dict(), indent=2) if as_json else str(report))
                 raise typer.Exit(0 if report.ok else 1)
             if backward or shapes:
                 raise ValueError(f"{target} is a Cell; --backward and --shapes belong to a function")
-            results = {name: compare(found if isinstance(found, Cell) else _built(found), seed=seed)}
+            with users_errors_named(name):
+                results = {name: compare(found if isinstance(found, Cell) else _built(found), seed=seed)}
     if as_json:
         typer.echo(json.dumps({name: result.as_dict() for name, result in results.items()}, indent=2))
     else:
@@ -122,20 +122,29 @@ def _cell_text(finding: "Finding") -> str:
 
 # ---------------------------------------------------------------- functions
 def _function_report(
-    module: ModuleType, name: str, function: Any, backward: str | None, shapes: str | None, seed: int
+    module: ModuleType, name: str, function: Any, backward: str | None, shapes: str | None, seed: int, quiet: bool
 ) -> "Report":
+    from minirnn.cli.backwards import beside
     from minirnn.gradcheck import gradcheck
 
     if not callable(function) or isinstance(function, type):
         raise ValueError(f"{name} is {type(function).__name__}, a Cell or a function was expected")
-    beside = [f"{name}{suffix}" for suffix in BACKWARD_SUFFIXES if hasattr(module, f"{name}{suffix}")]
+    owner: Any = module
+    *path, last = name.split(".")
+    for part in path:
+        owner = getattr(owner, part)
     if backward is None:
-        vjp = getattr(module, beside[0]) if beside else None
+        vjp = beside(owner, last)
+    elif backward == "autograd":
+        vjp = None
     else:
-        vjp = find(backward)[2] if ":" in backward else getattr(module, backward, None)
+        vjp = find(backward)[2] if ":" in backward else getattr(owner, backward, getattr(module, backward, None))
         if not callable(vjp):
             raise ValueError(f"--backward {backward} came; {module.__name__} has no such function")
-    return gradcheck(function, *_arguments(module, name, shapes, seed), vjp=vjp, seed=seed)
+    with users_errors_named(f"{name}_args"):
+        args = _arguments(module, name, shapes, seed)
+    with users_errors_named(name if vjp is None else f"{name} or its backward"):
+        return gradcheck(function, *args, vjp=vjp, seed=seed, progress=not quiet)
 
 
 def _arguments(module: ModuleType, name: str, shapes: str | None, seed: int) -> tuple[Any, ...]:
@@ -143,7 +152,7 @@ def _arguments(module: ModuleType, name: str, shapes: str | None, seed: int) -> 
     import numpy as np
 
     if shapes is None:
-        make = getattr(module, f"{name}_args", None)
+        make = getattr(module, f"{name.rpartition('.')[2]}_args", None)
         if make is None:
             raise ValueError(
                 f"{name} needs arguments: define {name}_args() beside it, which returns a tuple of them, or give their "

@@ -6,23 +6,22 @@ from typing import Any
 
 import numpy as np
 
+from minirnn.gradcheck.arguments import Arguments, Leaves
+from minirnn.gradcheck.nesting import take_apart
+
 __all__ = ["gradient_function", "traced_vjp"]
 
 
-def _spliced(args: Sequence[Any], argnums: Sequence[int], values: Any) -> list[Any]:
-    full = list(args)
-    for k, i in enumerate(argnums):
-        full[i] = values[k]
-    return full
+def _leaves(args: Sequence[Any]) -> list[Any]:
+    return [leaf.value for arg in args for leaf in take_apart(arg, "").leaves]
 
 
 def _weighed(weights: Any, outputs: Any) -> Any:
-    """sum of weights * outputs, traceable; both an array or tuples of arrays."""
+    """sum of weights * outputs, traceable; both are nested alike."""
     import autograd.numpy as anp
 
-    if not isinstance(weights, tuple):
-        return anp.sum(weights * outputs)
-    return sum(anp.sum(w * outputs[k]) for k, w in enumerate(weights))
+    node = take_apart(weights, "")
+    return sum(anp.sum(w.value * out) for w, out in zip(node.leaves, node.matched(outputs), strict=True))
 
 
 def _gradient(scalar: Callable[[Any], Any], values: Sequence[Any]) -> tuple[Any, ...]:
@@ -34,31 +33,33 @@ def _gradient(scalar: Callable[[Any], Any], values: Sequence[Any]) -> tuple[Any,
     return tuple(found[k] for k in range(len(values)))
 
 
-def traced_vjp(f: Callable[..., Any], argnums: Sequence[int]) -> Callable[..., tuple[Any, ...]]:
-    """vjp(g, *args) of f by autograd's trace; gradients in their arguments' dtypes.
+def traced_vjp(f: Callable[..., Any], arguments: Arguments) -> Callable[..., Leaves]:
+    """vjp(g, *args) of f by autograd's trace; gradients of the varied leaves, in their dtypes.
 
     TypeError: f cannot be traced (it calls plain NumPy, or writes into an array).
     """
 
-    def vjp(g: Any, *args: Any) -> tuple[Any, ...]:
-        values = [np.asarray(args[i]) for i in argnums]
+    def vjp(g: Any, *args: Any) -> Leaves:
+        leaves = _leaves(args)
+        values = [np.asarray(leaves[k]) for k in arguments.where]
         try:
-            found = _gradient(lambda boxes: _weighed(g, f(*_spliced(args, argnums, boxes))), values)
+            found = _gradient(lambda boxes: _weighed(g, f(*arguments.put(list(leaves), boxes))), values)
         except Exception as error:
             raise TypeError(
                 f"gradcheck: autograd could not differentiate f ({type(error).__name__}: {error}); write f with "
                 "autograd.numpy, or give its backward as vjp="
             ) from error
-        return tuple(np.asarray(d).astype(v.dtype) for d, v in zip(found, values, strict=True))
+        return Leaves(np.asarray(d).astype(v.dtype) for d, v in zip(found, values, strict=True))
 
     return vjp
 
 
-def gradient_function(f: Callable[..., Any], argnums: Sequence[int], weights: Any) -> Callable[..., tuple[Any, ...]]:
+def gradient_function(f: Callable[..., Any], arguments: Arguments, weights: Any) -> Callable[..., tuple[Any, ...]]:
     """The gradient of sum(weights * f) as a function of f's arguments, which autograd can differentiate once more."""
 
     def gradient(*args: Any) -> tuple[Any, ...]:
-        values = [args[i] for i in argnums]
-        return _gradient(lambda boxes: _weighed(weights, f(*_spliced(args, argnums, boxes))), values)
+        leaves = _leaves(args)
+        values = [leaves[k] for k in arguments.where]
+        return _gradient(lambda boxes: _weighed(weights, f(*arguments.put(list(leaves), boxes))), values)
 
     return gradient

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from minirnn.gradcheck.hints import Evidence, recognise
 from minirnn.gradcheck.points import Point
+from minirnn.gradcheck.problem import Undefined
 from minirnn.gradcheck.site import SWEEP, Finding, Site
 from minirnn.gradcheck.verdict import State
 
@@ -68,7 +69,10 @@ def _as_if_transposed(site: Site, j: int, findings: list[Finding], c: int) -> li
         if k == j or matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(findings) > SWEEP:
             continue
         values = [matrix.T.copy() if i == k else v for i, v in enumerate(site.values)]
-        other = Site(site.problem, Point("", values, near=False), site.rng)
+        try:
+            other = Site(site.problem, Point("", values, near=False), site.rng)
+        except Undefined:
+            continue
         other.cotangents = site.cotangents
         sizes = site.values[j].shape
         for f in findings:
@@ -104,6 +108,6 @@ def reasons(site: Site, wrong: Finding) -> list[str]:
     notes = []
     if gap < 1e-6:
         notes.append(f"the relative error is only {gap:.0e}: single precision, or a constant with few digits, inside?")
-    if wrong.index is None:
+    if wrong.index is None and not v.kinked:
         notes.append("no coordinate disagrees by itself, but along a random direction they do together")
     return notes

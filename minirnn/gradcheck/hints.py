@@ -42,7 +42,7 @@ class Evidence:
 def recognise(e: Evidence) -> list[str]:
     """Hints, the most telling first."""
     place = where(e)
-    if np.all(e.analytic == 0):
+    if np.all(e.analytic == 0) and (len(e.index) == 1 or e.wrong.sum() >= max(2, 0.1 * len(e.index))):
         return ["its gradient is zero throughout: a path from it to the output is missing, or it was detached"]
     what = factor(e)
     if what is None and np.all(e.analytic[e.wrong] == 0):
@@ -138,6 +138,8 @@ def where(e: Evidence) -> str | None:
     """Which part of the argument is wrong: one index of an axis, one of several equal blocks, one sign."""
     if e.wrong.all():
         return None
+    if e.wrong.sum() == 1 and e.complete and sum(length > 1 for length in e.shape) > 1:
+        return f"at {e.index[e.wrong][0].tolist()} alone"
     for axis, length in enumerate(e.shape):
         found = np.unique(e.index[e.wrong, axis])
         if len(found) == 1 and length > 1 and _mostly(e, e.index[:, axis] == found[0]):

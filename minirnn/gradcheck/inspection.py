@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from minirnn.gradcheck.nesting import is_float_array
 from minirnn.gradcheck.points import cotangents
-from minirnn.gradcheck.problem import Fault, Problem
+from minirnn.gradcheck.problem import Fault, Problem, Undefined
 from minirnn.gradcheck.site import Finding, Site, same
 from minirnn.gradcheck.verdict import State, Verdict
 
@@ -30,7 +31,7 @@ def inspect_function(problem: Problem) -> None:
         _all_finite(value, f"argument {name}", name)
     problem.native_outputs = problem.outputs = outputs = problem.watched_call(problem.values)
     for k, out in enumerate(outputs):
-        which = "f" if not isinstance(problem.template, (tuple, list)) else f"output {k} of f"
+        which = "f" if problem.template.keys is None else f"{problem.output_name(k)} of f"
         _all_finite(out, which, "")
     for _ in range(REPEATS - 1):
         again = problem.watched_call(problem.values)
@@ -59,12 +60,12 @@ def _all_finite(value: Array, what: str, name: str) -> None:
 def _choose_precision(problem: Problem, flat: Array) -> None:
     """float64 for f and for its backward, each where it accepts that. A function that insists on single precision, by
     whatever exception, is judged in it."""
-    held = [a for a in problem.arguments(problem.values, False) if isinstance(a, (np.ndarray, np.floating))]
-    if all(a.dtype == np.float64 for a in held if a.dtype.kind == "f"):
+    held = [leaf.value.dtype for leaf in problem.args.leaves if is_float_array(leaf.value)]
+    if all(dtype == np.float64 for dtype in held):
         problem.double = problem.double_vjp = False
         return
     try:
-        outputs = problem.call(problem.arguments(problem.values, True))
+        outputs = problem.call(problem.args.made(problem.values, True))
     except Exception:
         return
     wide = all(o.dtype.itemsize >= 8 for o in outputs)
@@ -96,7 +97,10 @@ def native_disagreement(site: Site) -> dict[int, Finding] | None:
         return {}
     found: dict[int, Finding] = {}
     for c in range(2):
-        native = problem.gradients(site.cotangents[:, c], site.values, double=False, strict=False)
+        try:
+            native = problem.gradients_beside(site.cotangents[:, c], site.values, double=False, strict=False)
+        except Undefined:
+            return None
         if not all(np.isfinite(single).all() for single in native):
             return None
         for j, (single, double) in enumerate(zip(native, site.gradients[c], strict=True)):
@@ -132,6 +136,9 @@ def nonlinearity(site: Site) -> Nonlinear | None:
             top = float(np.max(np.abs(v)))
             flat_top = np.isclose(np.abs(v), top, rtol=1e-9).sum() > 1 or v.size == 1
             at = f"clipped at {top:.6g}?" if flat_top and factor > 1 else "clipped or normalised inside the backward?"
+            if np.allclose(v, once, rtol=1e-9, atol=0):
+                text = "does not depend on the cotangent g: multiply by g, which is 1 only where f is the last step"
+                return Nonlinear(_given(j, index, v[index], factor * once[index], factor * allowed), text)
             law = f"A cotangent {factor:g} times as large must give {factor:g} times the gradient"
             text = f"not linear in the cotangent: {at} {law}"
             return Nonlinear(_given(j, index, v[index], factor * once[index], factor * allowed), text)

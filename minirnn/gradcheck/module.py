@@ -5,9 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from minirnn.gradcheck.arguments import Arguments, argument_names
 from minirnn.gradcheck.autodiff import traced_vjp
-from minirnn.gradcheck.checker import METHODS, check, gradcheck
+from minirnn.gradcheck.check import METHODS, check
+from minirnn.gradcheck.checker import gradcheck
 from minirnn.gradcheck.problem import Problem
+from minirnn.gradcheck.progress import Progress
 from minirnn.gradcheck.report import Report
 
 __all__ = ["assert_gradients", "gradcheck_module"]
@@ -22,6 +25,7 @@ def gradcheck_module(
     grads: Gradients | None = None,
     seed: int = 0,
     method: str = "auto",
+    progress: bool = True,
 ) -> Report:
     """Check the gradient of loss(model, *args), a scalar, by every trainable parameter; the report names them by path.
 
@@ -29,7 +33,7 @@ def gradcheck_module(
     grads: the gradient to check, keyed like `model.parameters()`: a function grads(model, *args), for a backward
         written by hand, or a dict, which is known at the model's own parameters alone and checked only there. Left out:
         autograd's gradient, through `model.bind`.
-    seed, method: as `gradcheck` has them.
+    seed, method, progress: as `gradcheck` has them.
 
     ValueError, TypeError: a model without parameters, a loss that is not a scalar, gradients of other names.
     """
@@ -38,32 +42,32 @@ def gradcheck_module(
             raise TypeError(f"gradcheck_module: {type(model).__name__} has no method {needed}()")
     if method not in METHODS:
         raise ValueError(f"gradcheck_module: method {method!r} came, one of {', '.join(METHODS)} was expected")
-    parameters: dict[str, Any] = model.parameters()
-    paths = list(parameters)
+    paths = list(model.parameters())
     if not paths:
         raise ValueError(f"gradcheck_module: {type(model).__name__} has no trainable parameter")
-    count = len(paths)
 
-    def bound(values: tuple[Any, ...]) -> Any:
-        return model.bind(dict(zip(paths, values[:count], strict=True)))
-
-    def function(*values: Any) -> Any:
-        value = loss(bound(values), *values[count:])
+    def function(model: Any, *args: Any) -> Any:
+        value = loss(model, *args)
         if np.shape(value) != ():
             raise ValueError(f"gradcheck_module: the loss has shape {np.shape(value)}, a scalar was expected")
         return value
 
-    def backward(g: Any, *values: Any) -> tuple[Any, ...]:
-        found = grads(bound(values), *values[count:]) if callable(grads) else grads
+    def backward(g: Any, model: Any, *args: Any) -> tuple[Any, ...]:
+        found = grads(model, *args) if callable(grads) else grads
         if not isinstance(found, Mapping) or set(found) != set(paths):
             came = sorted(found) if isinstance(found, Mapping) else type(found).__name__
             raise ValueError(f"gradcheck_module: gradients {came} came, one for each of {sorted(paths)} was expected")
-        return tuple(_scaled(g, found[path]) for path in paths)
+        return ({path: _scaled(g, found[path]) for path in paths},)
 
-    argnums = list(range(count))
-    vjp = traced_vjp(function, argnums) if grads is None else backward
-    problem = Problem(function, [*parameters.values(), *args], argnums, vjp, paths)
-    return check(problem, seed, method, vary=grads is None or callable(grads))
+    names = argument_names(loss, 1 + len(args))[1:]
+    arguments = Arguments([model, *args], ["", *names], 0)
+    vjp = traced_vjp(function, arguments) if grads is None else backward
+    problem = Problem(function, arguments, vjp)
+    problem.progress = Progress(quiet=not progress)
+    report = check(problem, seed, method, vary=grads is None or callable(grads))
+    whose = "autograd's gradient" if grads is None else "the gradient that was given"
+    report.checked = f"{whose}, of {type(model).__name__} by parameter"
+    return report
 
 
 def _scaled(g: Any, gradient: Any) -> Any:

@@ -18,11 +18,13 @@ Array = NDArray[Any]
 
 class Point(NamedTuple):
     """Values of the differentiated arguments, and how the point came about. `near`: f is as well-behaved as at the
-    given point; at a far one a backward may overflow where f does not, and that is noted and not held against it."""
+    given point; at a far one a backward may overflow where f does not, and that is noted and not held against it.
+    `given`: it is the given point itself."""
 
     label: str
     values: list[Array]
     near: bool
+    given: bool = False
 
 
 def typical(value: Array) -> float:
@@ -99,7 +101,7 @@ def points(
 ) -> Iterator[Point]:
     """The given point, then one variation of each kind. Where f is not finite a milder one is tried, then one argument
     alone is varied and the others hardly; if that fails too the variation is left out."""
-    yield Point("at the given point", [v.copy() for v in values], True)
+    yield Point("at the given point", [v.copy() for v in values], True, True)
     signs = [rng.choice([-1.0, 1.0], v.shape) for v in values]  # every coordinate is seen with both, somewhere
     for label, near, vary in _VARIATIONS:
         for attempt in range(attempts + 2 * len(values)):

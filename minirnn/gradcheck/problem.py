@@ -5,17 +5,25 @@ float64 wherever f accepts it, because single precision hides small errors; a fu
 float32 is judged in float32, with bounds to match.
 """
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Fault", "Problem", "argument_names", "differentiable"]
+from minirnn.gradcheck.arguments import Arguments
+from minirnn.gradcheck.nesting import Misfit, Node, described, take_apart
+from minirnn.gradcheck.progress import Progress
+
+__all__ = ["Fault", "Problem", "Undefined"]
 
 Array = NDArray[Any]
-UNDEFINED = (ArithmeticError, ValueError)  # what f may raise at a varied point that lies outside its domain
+# What f may not raise at a varied point: a slip of the pen, and no word about its domain.
+BUGS = (TypeError, NameError, AttributeError, ImportError, SyntaxError, MemoryError)
+
+
+class Undefined(Exception):
+    """f or its backward raises an error at a varied point: it is not defined there."""
 
 
 class Fault(Exception):
@@ -26,138 +34,84 @@ class Fault(Exception):
         self.kind, self.argument, self.text, self.index = kind, argument, text, index
 
 
-def argument_names(f: Callable[..., Any], count: int) -> list[str]:
-    """The names of f's first `count` positional parameters; `args[0]` under *args, `argument 0` without a signature."""
-    try:
-        parameters = list(inspect.signature(f).parameters.values())
-    except (TypeError, ValueError):
-        return [f"argument {i}" for i in range(count)]
-    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:count]
-    rest = next((p.name for p in parameters if p.kind == p.VAR_POSITIONAL), "argument")
-    return names + [f"{rest}[{i}]" for i in range(count - len(names))]
-
-
-def _is_float_array(value: object) -> bool:
-    return isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind == "f"
-
-
-def differentiable(args: Sequence[Any], argnums: int | Sequence[int] | None, names: Sequence[str]) -> list[int]:
-    """The positions to differentiate by: `argnums`, or all float arrays, or, where there are none, Python floats."""
-    if argnums is None:
-        arrays = [i for i, a in enumerate(args) if _is_float_array(a)]
-        found = arrays or [i for i, a in enumerate(args) if isinstance(a, float)]
-        if not found:
-            kinds = ", ".join(f"{n}: {getattr(a, 'dtype', type(a).__name__)}" for n, a in zip(names, args, strict=True))
-            raise ValueError(f"gradcheck: no argument is a float array ({kinds or 'none came'})")
-        return found
-    if isinstance(argnums, (int, np.integer)):
-        argnums = (int(argnums),)
-    if len(argnums) == 0:
-        raise ValueError("gradcheck: argnums is empty; leave it out to check every float array")
-    for i in argnums:
-        if not isinstance(i, (int, np.integer)) or not 0 <= i < len(args):
-            raise ValueError(f"gradcheck: argnums holds {i!r}, f got {len(args)} arguments")
-        if not (_is_float_array(args[i]) or isinstance(args[i], float)):
-            kind = getattr(args[i], "dtype", type(args[i]).__name__)
-            raise TypeError(f"gradcheck: argument {names[i]} is {kind}, a float array was expected")
-    if len(set(argnums)) < len(argnums):
-        raise ValueError(f"gradcheck: argnums {tuple(argnums)} names an argument twice")
-    return [int(i) for i in argnums]
-
-
-def _copy(value: Any, double: bool) -> Any:
-    """A copy of an array, and of every array in a nesting of tuples, lists and dicts; float arrays in float64 if
-    `double`. Anything else passes through as it is."""
-    if isinstance(value, np.ndarray):
-        return value.astype(np.float64, copy=True) if double and value.dtype.kind == "f" else value.copy(order="K")
-    if isinstance(value, np.floating):
-        return np.float64(value) if double else value
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*[_copy(v, double) for v in value])
-    if isinstance(value, (tuple, list)):
-        return type(value)([_copy(v, double) for v in value])
-    return {k: _copy(v, double) for k, v in value.items()} if isinstance(value, dict) else value
-
-
-def _arrays(value: Any) -> list[Array]:
-    if isinstance(value, np.ndarray):
-        return [value]
-    if isinstance(value, dict):
-        value = list(value.values())
-    return [a for v in value for a in _arrays(v)] if isinstance(value, (tuple, list)) else []
-
-
-def _bytes(value: Any) -> list[bytes]:
-    return [a.tobytes() for a in _arrays(value)]
+def _held(value: Any, name: str) -> dict[str, bytes]:
+    """The bytes of every array in a value, by its name."""
+    leaves = take_apart(value, name).leaves
+    return {leaf.name: leaf.value.tobytes() for leaf in leaves if isinstance(leaf.value, np.ndarray)}
 
 
 class Problem:
-    """f, its backward and its arguments. `values` are always the differentiated arguments, in their native dtypes
+    """f, its backward and its arguments. `values` are always the varied leaves of the arguments, in their native dtypes
     unless `double`; outputs and gradients leave as float64."""
 
-    def __init__(
-        self, f: Callable[..., Any], args: Sequence[Any], argnums: list[int], vjp: Callable[..., Any], names: list[str]
-    ):
-        self.f, self.vjp, self.args, self.argnums = f, vjp, list(args), argnums
-        self.names = names
-        self.values = [np.array(args[i]) for i in argnums]
+    def __init__(self, f: Callable[..., Any], arguments: Arguments, vjp: Callable[..., Any]):
+        self.f, self.vjp, self.args = f, vjp, arguments
+        self.names, self.values = arguments.names, arguments.values
         self.dtypes = [v.dtype for v in self.values]
         self.double = False  # f is judged in float64 though some argument is not
         self.double_vjp = False
         self.calls = 0
-        self.template: Any = None
+        self.progress = Progress()
+        self.template = Node("", None, None, [], lambda parts: None)  # of f's latest output
         self.outputs: list[Array] = []  # at the given point, in judged precision; their shapes and dtypes matter
         self.native_outputs: list[Array] = []
         self.vjp_eps = float(np.finfo(np.float64).eps)  # of the latest gradient
 
     # ------------------------------------------------------------------ calling f
-    def arguments(self, values: Sequence[Array], double: bool) -> list[Any]:
-        args = list(self.args)
-        for i, value in zip(self.argnums, values, strict=True):
-            args[i] = float(value) if isinstance(args[i], float) and not isinstance(args[i], np.floating) else value
-        return [a if type(a) is float else _copy(a, double) for a in args]
-
     def call(self, args: Sequence[Any]) -> list[Array]:
         """f's outputs as a list of arrays (copies). TypeError: f returns something else than float arrays."""
         self.calls += 1
+        self.progress.tick(self.calls)
         out = self.f(*args)
-        self.template = out
-        items = out if isinstance(out, (tuple, list)) else [out]
-        outputs = []
-        for k, item in enumerate(items):
-            array = np.array(item) if not isinstance(item, dict) and item is not None else None
-            if array is None or array.dtype.kind != "f":
-                which = f"output {k}" if isinstance(out, (tuple, list)) else "its output"
-                what = type(item).__name__ if array is None or array.dtype == object else f"{array.dtype}"
-                raise TypeError(
-                    f"gradcheck: f returned {what} as {which}; a float array, or a tuple of them, was expected"
-                )
-            outputs.append(array)
-        if not outputs:
+        self.template = take_apart(out, "")
+        if not self.template.leaves:
             raise TypeError("gradcheck: f returned an empty tuple; a float array, or a tuple of them, was expected")
-        return outputs
+        return [self._output(k, leaf) for k, leaf in enumerate(self.template.leaves)]
+
+    def _output(self, k: int, leaf: Node) -> Array:
+        array = np.array(leaf.value)
+        if array.dtype.kind in "iu" and self.outputs:
+            return array.astype(np.float64)  # a branch that returns 0; at the given point f returned floats
+        if array.dtype.kind == "f":
+            return array
+        what = described(leaf.value) if array.dtype == object else f"{array.dtype}"
+        raise TypeError(
+            f"gradcheck: f returned {what} as {self.output_name(k)}; a float array, or a tuple of them, was expected"
+        )
+
+    def output_name(self, k: int) -> str:
+        """`its output`, `output 1`, `output loss`."""
+        name = self.template.leaves[k].name
+        return (
+            f"output {name[1:-1] if name.startswith('[') and name.count('[') == 1 else name}" if name else "its output"
+        )
 
     def watched_call(self, values: Sequence[Array], double: bool = False) -> list[Array]:
         """As `call`, and a Fault if f writes into an argument."""
-        args = self.arguments(values, double)
-        before = [_bytes(a) for a in args]
+        args = self.args.made(values, double)
+        before = self._bytes(args)
         outputs = self.call(args)
         self._unchanged("f", args, before)
         return outputs
 
-    def _unchanged(self, who: str, args: Sequence[Any], before: Sequence[list[bytes]]) -> None:
-        names = argument_names(self.f, len(args))
-        for j, i in enumerate(self.argnums):
-            names[i] = self.names[j]
-        for name, value, bytes_before in zip(names, args, before, strict=True):
-            if _bytes(value) != bytes_before:
+    def _bytes(self, args: Sequence[Any]) -> dict[str, bytes]:
+        return {k: v for node, a in zip(self.args.nodes, args, strict=True) for k, v in _held(a, node.name).items()}
+
+    def _unchanged(self, who: str, args: Sequence[Any], before: dict[str, bytes]) -> None:
+        now = self._bytes(args)
+        for name in before | now:
+            if now.get(name) != before.get(name):
                 raise Fault("mutates-input", name, f"{who} writes into its argument {name}; let it work on a copy")
 
     def flat(self, values: Sequence[Array]) -> Array:
         """Every output as one float64 vector (M,), in judged precision; nan throughout where f is not defined."""
         try:
-            outputs = self.call(self.arguments(values, self.double))
-        except UNDEFINED:
+            outputs = self.call(self.args.made(values, self.double))
+        except BUGS as error:
+            if "returned complex" in str(error) and str(error).startswith("gradcheck"):  # a root of a negative float
+                return np.full(self.size, np.nan)
+            raise
+        except Exception:
             return np.full(self.size, np.nan)
         if [o.shape for o in outputs] != [o.shape for o in self.outputs]:
             shapes = [[o.shape for o in found] for found in (self.outputs, outputs)]
@@ -182,33 +136,36 @@ class Problem:
             part = flat[start : start + out.size].reshape(out.shape).astype(out.dtype)
             parts.append(part[()])
             start += out.size
-        if not isinstance(self.template, (tuple, list)):
-            return parts[0]
-        return type(self.template)(*parts) if hasattr(self.template, "_fields") else tuple(parts)
+        return self.template.rebuilt(iter(parts))
 
     def gradients(self, flat: Array, values: Sequence[Array], double: bool, strict: bool = True) -> list[Array]:
         """The backward's gradients, validated. f is called first, for backwards that use what f left in a cache.
 
         Fault: a wrong number, shape or dtype (dtypes only if not `double`), or an argument or the cotangent was written
-        into; unless not `strict`, also a value that is not finite.
+        into; unless not `strict`, also a value that is not finite. What f or the backward raises comes through.
         """
-        outputs = self.call(self.arguments(values, double))
-        args = self.arguments(values, double)
+        outputs = self.call(self.args.made(values, double))
+        args = self.args.made(values, double)
         g = self.cotangent(flat, outputs)
-        before, g_before = [_bytes(a) for a in args], _bytes(g)
+        before, g_before = self._bytes(args), _held(g, "")
         returned = self.vjp(g, *args)
         self._unchanged("the backward", args, before)
-        if _bytes(g) != g_before:
+        if _held(g, "") != g_before:
             raise Fault("mutates-input", "", "the backward writes into its cotangent g; let it work on a copy")
-        found = list(returned) if isinstance(returned, (tuple, list)) else [returned]
-        if len(found) != len(self.names):
-            raise Fault(
-                "shape",
-                "",
-                f"the backward returned {len(found)} gradients, {len(self.names)} were expected: one for each of "
-                f"{', '.join(self.names)}",
-            )
+        try:
+            found = self.args.gradients(returned)
+        except Misfit as misfit:
+            raise Fault("shape", misfit.argument, misfit.text) from None
         return [self._validated(j, gradient, double, strict) for j, gradient in enumerate(found)]
+
+    def gradients_beside(self, flat: Array, values: Sequence[Array], double: bool, strict: bool = True) -> list[Array]:
+        """`gradients` at a varied point. Undefined: f or the backward raises an error there."""
+        try:
+            return self.gradients(flat, values, double, strict)
+        except (Fault, *BUGS):
+            raise
+        except Exception as error:
+            raise Undefined(f"{type(error).__name__}: {error}") from error
 
     def _validated(self, j: int, gradient: Any, double: bool, strict: bool) -> Array:
         name, expected, dtype = self.names[j], self.values[j].shape, self.dtypes[j]

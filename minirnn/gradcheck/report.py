@@ -5,6 +5,7 @@ from typing import Any
 
 __all__ = ["ArgumentReport", "Report", "Worst"]
 
+SHOWN = 20  # of the values that were not varied
 WORDS = {
     "ok": "the gradient is right",
     "kink": "the gradient is right: a subgradient, for f has a kink at the given point",
@@ -50,7 +51,8 @@ class ArgumentReport:
 @dataclass
 class Report:
     """The outcome of a gradient check. `ok`: nothing wrong was found; `kind` says what was (`kink` is ok: the gradient
-    lies between the one-sided derivatives). `str(report)` is the error message."""
+    lies between the one-sided derivatives). `checked`: whose gradient; `constants`: what was not varied.
+    `str(report)` is the error message."""
 
     kind: str
     arguments: list[ArgumentReport] = field(default_factory=list)
@@ -62,6 +64,8 @@ class Report:
     precision: str = ""
     evaluations: int = 0
     order: int = 1
+    checked: str = ""
+    constants: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -83,7 +87,8 @@ class Report:
         culprits = [a.name for a in self.arguments if a.disagree or (self.worst and a.name == self.worst.argument)]
         named = f" by {', '.join(culprits)}" if self.kind == "mismatch" and culprits else ""
         second = " (of the second derivative)" if self.order == 2 else ""
-        lines = [f"gradcheck: {self.kind}: {WORDS[self.kind]}{named}{second}"]
+        whose = f" ({self.checked})" if self.checked else ""
+        lines = [f"gradcheck: {self.kind}{whose}: {WORDS[self.kind]}{named}{second}"]
         if self.text:
             lines.append(f"  {self.text}")
         if self.kind == "mismatch":
@@ -93,6 +98,10 @@ class Report:
         for argument in self.arguments:
             lines += [f"  hint: {argument.name}: {hint}" for hint in argument.hints]
         lines += [f"  note: {note}" for note in self.notes]
+        if self.constants:
+            more = len(self.constants) - SHOWN
+            shown = ", ".join(self.constants[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+            lines.append(f"  not varied: {shown}")
         if self.points:
             plural = "point" if self.points == 1 else "points"
             lines.append(f"  {self.points} {plural}, {self.evaluations} evaluations of f in {self.precision}")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minirnn.gradcheck.points import Point, cotangents, scales
-from minirnn.gradcheck.problem import Fault, Problem
+from minirnn.gradcheck.problem import Fault, Problem, Undefined
 from minirnn.gradcheck.verdict import Analytic, State, Verdict, judge
 
 __all__ = ["Finding", "Site"]
@@ -47,7 +47,8 @@ class Site:
                 )
 
     def _backward(self, flat: Array, values: list[Array]) -> list[Array]:
-        return self.problem.gradients(flat, values, self.problem.double_vjp, strict=self.point.near)
+        ask = self.problem.gradients if self.point.given else self.problem.gradients_beside
+        return ask(flat, values, self.problem.double_vjp, strict=self.point.near)
 
     @property
     def finite(self) -> bool:
@@ -60,15 +61,30 @@ class Site:
 
     @cached_property
     def _unsteadiness(self) -> list[list[Array]]:
-        moved = []
-        for v, dtype in zip(self.values, self.problem.dtypes, strict=True):
-            eps = np.finfo(np.float64 if self.problem.double_vjp else dtype).eps
-            nudged = np.asarray(v, np.float64) * (1 + eps * self.rng.choice([-1.0, 1.0], v.shape))
-            moved.append(np.asarray(nudged, np.float64 if self.problem.double_vjp else dtype))
-        shaken = [self._backward(self.cotangents[:, c], moved) for c in range(2)]
-        return [
-            [np.abs(a - b) for a, b in zip(*pair, strict=True)] for pair in zip(self.gradients, shaken, strict=True)
-        ]
+        signs = [self.rng.choice([-1.0, 1.0], v.shape) for v in self.values]
+        for side in (1.0, -1.0):  # at the edge of the domain one of them may be outside
+            moved = []
+            for v, dtype, sign in zip(self.values, self.problem.dtypes, signs, strict=True):
+                kind = np.dtype(np.float64 if self.problem.double_vjp else dtype)
+                nudged = np.asarray(v, np.float64) * (1 + float(np.finfo(kind).eps) * side * sign)
+                moved.append(np.asarray(nudged, kind))
+            try:
+                shaken = [
+                    self.problem.gradients_beside(self.cotangents[:, c], moved, self.problem.double_vjp, False)
+                    for c in range(2)
+                ]
+            except Undefined:
+                continue
+            return [
+                [np.nan_to_num(np.abs(a - b), nan=0.0) for a, b in zip(*pair, strict=True)]
+                for pair in zip(self.gradients, shaken, strict=True)
+            ]
+        return [[np.zeros_like(g) for g in gradients] for gradients in self.gradients]
+
+    @cached_property
+    def _nudges(self) -> list[Array]:
+        """A rounding of every coordinate, up or down, in the precision that f is judged in."""
+        return [self.problem.eps * u * self.rng.choice([-1.0, 1.0], u.shape) for u in self.units]
 
     def _judge(self, j: int, where: Any, step: Array, single: bool, quick: bool = False) -> Verdict:
         """Along x[where] + t * step of argument j."""
@@ -76,10 +92,13 @@ class Site:
         value = self.values[j].astype(np.float64) if double else self.values[j]
         start = value[where]
 
-        def line(t: float) -> Array:
+        def line(t: float, nudges: list[Array] | None = None) -> Array:
             moved = value.copy()
             moved[where] = start + t * step
-            return self.problem.flat([moved if k == j else v for k, v in enumerate(self.values)])
+            values = [moved if k == j else v for k, v in enumerate(self.values)]
+            if nudges is not None:
+                values = [np.asarray(v + n, v.dtype) for v, n in zip(values, nudges, strict=True)]
+            return self.problem.flat(values)
 
         parts = [gradients[j][where] for gradients in self.gradients]
         analytic = Analytic(
@@ -88,6 +107,7 @@ class Site:
             np.array([float(np.sum(np.abs(p * start))) for p in parts]),
             self.problem.vjp_eps,
             lambda: np.array([float(np.sum(shaken[j][where] * np.abs(step))) for shaken in self._unsteadiness]),
+            lambda t: line(t, self._nudges),
         )
         used = (start != 0) & (step != 0)
         inner = np.abs(start[used] / step[used])

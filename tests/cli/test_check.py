@@ -47,10 +47,70 @@ def plane_args():
 number = 3
 """
 
+THEIRS = """
+import autograd.numpy as np
+import numpy
+import minirnn
+
+def misnamed(x):
+    return x**3
+
+def misnamed_backwards(g, x):
+    return 2 * g * x**2
+
+class Outside(Exception):
+    pass
+
+def bounded(x):
+    if numpy.any(x <= 0):
+        raise Outside("x > 0")
+    return numpy.log(x)
+
+def bounded_backward(g, x):
+    return g / x
+
+def bounded_args():
+    return numpy.array([0.1, 1.0, 3.0])
+
+class Layer:
+    @staticmethod
+    def forward(x):
+        return x**2
+
+    @staticmethod
+    def forward_backward(g, x):
+        return 2 * g * x
+
+def asserts(x):
+    assert False, "never"
+
+def buggy(x):
+    return undefined(x)
+
+def scarce(x):
+    return x
+
+def scarce_args():
+    return numpy.ones(3) / undefined
+
+@minirnn.cell(w=("hidden", "input"))
+def asserting_cell(p, h, x):
+    assert numpy.ndim(x) == 3, "three axes"
+    return h, h
+
+@minirnn.cell(w=("hidden", "input"))
+def real_cell(p, h, x):
+    h = np.tanh(x @ p.w.T + h)
+    if getattr(h, "dtype", None) != float:
+        raise Outside("real numbers")
+    return h, h
+"""
+
 
 @pytest.fixture
 def file(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text(MODULE)
+    (tmp_path / "theirs.py").write_text(THEIRS)
     monkeypatch.chdir(tmp_path)
     return "mine.py"
 
@@ -96,6 +156,9 @@ def test_a_module_of_the_current_folder(file):
         (["cube", "--shapes", "2x3", "--backward", "right"], 0, "the gradient is right"),
         (["cube", "--shapes", "2x3", "--backward", "mine:right"], 0, "the gradient is right"),
         (["plane"], 0, "the gradient is right"),
+        (["plane"], 0, "gradcheck: ok (autograd's gradient of plane)"),
+        (["cube", "--shapes", "2x3"], 1, "gradcheck: mismatch (cube_backward, the backward of cube)"),
+        (["cube", "--shapes", "2x3", "--backward", "autograd"], 0, "autograd's gradient of cube"),
     ],
 )
 def test_a_function_and_its_backward(file, words, code, says):
@@ -118,6 +181,12 @@ def test_a_function_and_its_backward(file, words, code, says):
         (["mine.py:cube", "--shapes", "2", "--backward", "number"], "no such function"),
         (["mine.py:right_cell", "--shapes", "2"], "mine.py:right_cell is a Cell"),
         (["mine.py:sized_cell"], "name an instance in place of the class"),
+        (["theirs.py:misnamed", "--shapes", "3"], "misnamed_backwards beside misnamed looks like its backward"),
+        (["theirs.py:asserts", "--shapes", "3"], "asserts raises AssertionError: never (theirs.py, line"),
+        (["theirs.py:buggy", "--shapes", "3"], "raises NameError: name 'undefined' is not defined"),
+        (["theirs.py:bounded", "--shapes", "40"], "raises Outside: x > 0"),
+        (["theirs.py:scarce"], "scarce_args raises NameError"),
+        (["theirs.py:asserting_cell"], "raises AssertionError: three axes"),
         (["--shapes", "2"], "belong to a function"),
         (["--all", "mine.py:cube"], "give one of them"),
     ],
@@ -127,6 +196,27 @@ def test_bad_targets_and_options_are_one_line(file, words, says):
     assert code == 2, output
     assert says in output
     assert len(output.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["misnamed", "--shapes", "3", "--backward", "misnamed_backwards"], 1, "misnamed_backwards"),
+        (["misnamed", "--shapes", "3", "--backward", "autograd"], 0, "the gradient is right"),
+        (["bounded"], 0, "the gradient is right"),
+        (["Layer.forward", "--shapes", "3"], 0, "forward_backward, the backward of forward"),
+    ],
+)
+def test_backwards_under_other_names_and_bounded_domains(file, words, code, says):
+    found, output = check(f"theirs.py:{words[0]}", *words[1:])
+    assert found == code, output
+    assert says in output
+
+
+def test_a_cell_that_refuses_complex_numbers_by_an_error_of_its_own_is_still_checked(file):
+    code, output = check("theirs.py:real_cell")
+    assert code == 0, output
+    assert "complex step n/a" in output
 
 
 def test_the_notes_network_is_found_out_by_one_command():
