@@ -55,9 +55,9 @@ def _is_near(owner: Any, name: str, other: str) -> bool:
 
 def _names_backward_of(words: list[str], stem: list[str]) -> bool:
     count, joined = len(stem), "".join(stem)
-    words = [word for word in words if word in stem or not (word in FILLERS or word.isdigit())]
-    for same, rest in ((words[:count], words[count:]), (words[-count:], words[:-count])):
-        if _same(same, stem) and rest and all(map(_says_backward, rest)):
+    for start in range(len(words) - count + 1):
+        rest = [w for w in words[:start] + words[start + count :] if not (w in FILLERS or w.isdigit())]
+        if _same(words[start : start + count], stem) and rest and all(map(_says_backward, rest)):
             return True
     return any("".join(words) in (f"{word}{joined}", f"{joined}{word}") for word in WORDS)  # df, lossgrad
 
