@@ -1,5 +1,6 @@
 """A dataset's sequences in batches, shuffled anew each epoch, those of like length together."""
 
+import zlib
 from collections.abc import Sequence
 from typing import Any, Protocol, Self, TypeVar
 
@@ -10,6 +11,8 @@ from minirnn.data.resumable import Resumable
 from minirnn.module import Array
 
 __all__ = ["Batches", "Dataset", "split"]
+
+_PIECE = 64  # sequences that are read at a time
 
 
 class Dataset(Protocol):
@@ -56,7 +59,14 @@ class Batches(Resumable[Batch]):
         super().__init__(
             end=None if epochs is None else epochs * self.batches_per_epoch,
             rng=rng,
-            settings={"batch": batch, "pool": pool, "sequences": count, "steps": int(dataset.lengths.sum())},
+            settings={
+                "batch": batch,
+                "pool": pool,
+                "sequences": count,
+                "steps": int(dataset.lengths.sum()),
+                "checksum": lambda: _checksum(dataset),
+            },
+            per_epoch=self.batches_per_epoch,
         )
 
     def item(self, n: int) -> Batch:
@@ -77,6 +87,16 @@ class Batches(Resumable[Batch]):
             order = np.concatenate([pool[np.argsort(lengths[pool], kind="stable")] for pool in pools])
         batches = [order[start : start + self.batch] for start in range(0, len(order), self.batch)]
         return batches if rng is None else [batches[k] for k in rng.permutation(len(batches))]
+
+
+def _checksum(dataset: Dataset) -> int:
+    """CRC-32 of all its sequences, once, when a state is asked for."""
+    crc, count = 0, len(dataset.lengths)
+    for start in range(0, count, _PIECE):
+        batch = dataset.batch(np.arange(start, min(start + _PIECE, count)))
+        for array in (batch.inputs, batch.targets, batch.lengths):
+            crc = zlib.crc32(np.ascontiguousarray(array).tobytes(), crc)
+    return crc
 
 
 _Dataset = TypeVar("_Dataset", bound=Any)

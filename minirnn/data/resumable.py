@@ -1,7 +1,7 @@
 """Iterators whose place is one number."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -14,15 +14,36 @@ Item = TypeVar("Item", covariant=True)
 class Resumable(Iterator[Item]):
     """An iterator whose n-th item depends on n, its settings and its seed alone: to resume, set those again.
 
-    position: items given so far. end: how many there are, None: no end. seed: made from the rng it was given, once, so
-    that item n is drawn by default_rng([seed, ...]) without the items before it; None: nothing is drawn.
+    position: items given so far. end: how many there are, None: no end. per_epoch: how many make a pass over the data,
+    None: there are no passes. settings: what the items depend on; what takes long to work out is a function, called
+    when a state is made or taken up. seed: made from the rng it was given, once, so that item n is drawn by
+    default_rng([seed, ...]) without the items before it; None: nothing is drawn.
     """
 
-    def __init__(self, *, end: int | None, rng: np.random.Generator | None, settings: dict[str, int | str]):
+    def __init__(
+        self,
+        *,
+        end: int | None,
+        rng: np.random.Generator | None,
+        settings: Mapping[str, int | str | Callable[[], int]],
+        per_epoch: int | None = None,
+    ):
         self.position = 0
         self.end = end
+        self.per_epoch = per_epoch
         self.seed = None if rng is None else int(rng.integers(2**63))
-        self.settings = settings
+        self._settings = settings
+        self._worked_out: dict[str, int | str] | None = None
+
+    @property
+    def settings(self) -> dict[str, int | str]:
+        """What has to be the same when a state is taken up."""
+        if self._worked_out is None:
+            self._worked_out = {name: value() if callable(value) else value for name, value in self._settings.items()}
+        return self._worked_out
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_settings": self.settings}
 
     @abstractmethod
     def item(self, n: int) -> Item:

@@ -108,6 +108,20 @@ class Optimizer(ABC):
     def lr(self, value: float | Schedule) -> None:
         self._lr = checked(self._name, "lr", value)
 
+    @property
+    def schedules(self) -> list[float | Schedule]:
+        """What gives the learning rate, numbers or schedules: of all, then of each group that sets its own."""
+        return [self._lr, *(own["lr"] for own in self._groups.values() if "lr" in own)]
+
+    def options(self) -> dict[str, Any]:
+        """What it was made with, by name; a group's as "groups[glob].name"."""
+        of_groups = {f"groups[{glob}].{name}": v for glob, own in self._groups.items() for name, v in own.items()}
+        return {"lr": self._lr, **self._options, **of_groups}
+
+    def parameters(self) -> Mapping[str, Array]:
+        """The arrays that it updates, by name, frozen ones too."""
+        return self._every()
+
     def _rate(self, lr: float | Schedule) -> float:
         return checked(f"{self._name}: at step {self.steps}", "lr", lr(self.steps)) if callable(lr) else lr
 

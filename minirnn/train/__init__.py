@@ -22,7 +22,7 @@ from minirnn.train.lock import FolderInUseError
 from minirnn.train.metrics import MetricsLog, read_metrics
 from minirnn.train.nonfinite import DivergedError
 from minirnn.train.progress import ProgressBar
-from minirnn.train.resuming import InexactResumeWarning
+from minirnn.train.resuming import InexactResumeWarning, StoppedTrainingWarning
 from minirnn.train.run import Run, load_run
 from minirnn.train.runs import Evaluation, RunSummary, evaluate, list_runs
 from minirnn.train.sample import sample, sample_many
@@ -48,6 +48,7 @@ __all__ = [
     "DamagedCheckpointWarning",
     "FolderInUseError",
     "InexactResumeWarning",
+    "StoppedTrainingWarning",
     "read_checkpoint",
     "write_checkpoint",
     # what it shows

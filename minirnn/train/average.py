@@ -23,6 +23,12 @@ class WeightAverage(ABC):
         self.weights: dict[str, Array] | None = None
         self.count = 0  # of the weights that went in
 
+    needs_validation = False  # whether it goes by what validations say
+
+    def options(self) -> dict[str, Any]:
+        """What it was made with, by name, to be compared when a training is resumed."""
+        return {}
+
     @abstractmethod
     def share(self) -> float | None:
         """How much of the next weights goes in: average += share (weights - average). None: not yet."""
@@ -74,13 +80,19 @@ class EMA(WeightAverage):
         super().__init__()
         self.decay = decay
 
+    def options(self) -> dict[str, Any]:
+        return {"decay": self.decay}
+
     def share(self) -> float:
         return 1.0 - min(self.decay, (1 + self.count) / (10 + self.count))
 
 
 class NTASGD(WeightAverage):
     """The mean of all weights since the trigger: the first validation that is worse than the best of all but the last
-    `nonmono` before it.  (NT-ASGD's trigger: Merity et al. 2018, arXiv:1708.02182, algorithm 1.)"""
+    `nonmono` before it; one that is nan is worse than any.  (NT-ASGD's trigger: Merity et al. 2018,
+    arXiv:1708.02182, algorithm 1.)"""
+
+    needs_validation = True
 
     def __init__(self, nonmono: int = 5):
         if not isinstance(nonmono, int) or isinstance(nonmono, bool) or nonmono < 1:
@@ -90,11 +102,14 @@ class NTASGD(WeightAverage):
         self.seen: list[float] = []
         self.triggered = False
 
+    def options(self) -> dict[str, Any]:
+        return {"nonmono": self.nonmono}
+
     def share(self) -> float | None:
         return 1.0 / (self.count + 1) if self.triggered else None
 
     def observe(self, metric: float) -> None:
-        self.triggered = self.triggered or any(metric > earlier for earlier in self.seen[: -self.nonmono])
+        self.triggered = self.triggered or any(not metric <= earlier for earlier in self.seen[: -self.nonmono])
         if np.isfinite(metric):
             self.seen.append(float(metric))
 

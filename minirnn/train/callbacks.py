@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from minirnn.module import Array
 from minirnn.train.checkpoint import required
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Callback:
     """Told of a training; every method here does nothing. All callbacks hear of an event before anything follows from
     it, and each is told the same, so their order does not matter."""
 
+    needs_validation = False  # whether it goes by what validations say: it is refused where there are none
+
     def on_start(self, training: "Training") -> None:
         """Before the first step; `training.progress` is the last step's where a checkpoint was taken up."""
 
@@ -43,6 +46,10 @@ class Callback:
 
     def on_end(self, training: "Training", error: BaseException | None) -> None:
         """After the last step, also when an error ended the training; every callback's is called."""
+
+    def options(self) -> dict[str, Any]:
+        """What it was made with, by name, to be compared when a training is resumed."""
+        return {}
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed training needs: numbers, strings and arrays, nested."""
@@ -63,31 +70,70 @@ class Function(Callback):
 
 
 class EarlyStopping(Callback):
-    """Stops when the validation's first metric has not fallen by more than min_delta for `patience` validations."""
+    """Stops when a metric of the validation has not improved by more than min_delta for `patience` validations.
 
-    def __init__(self, patience: int = 5, *, min_delta: float = 0.0):
+    metric: its name, by default the first one. mode: "min", the lower the better, or "max". What is not finite is no
+    improvement. restore_best: put the weights that were best into the model when the training ends, as the validation
+    saw them: the average's, where there is one.
+    ValueError: an option out of its range, or a metric that the validation does not give.
+    """
+
+    needs_validation = True
+
+    def __init__(
+        self,
+        patience: int = 5,
+        *,
+        min_delta: float = 0.0,
+        metric: str | None = None,
+        mode: str = "min",
+        restore_best: bool = False,
+    ):
         if not isinstance(patience, int) or isinstance(patience, bool) or patience < 1:
             raise ValueError(f"EarlyStopping: patience={patience!r} came, a positive integer was expected")
         if not (math.isfinite(min_delta) and min_delta >= 0):
             raise ValueError(f"EarlyStopping: min_delta={min_delta!r} came, a finite number from 0 was expected")
-        self.patience, self.min_delta = patience, min_delta
+        if mode not in ("min", "max"):
+            raise ValueError(f'EarlyStopping: mode={mode!r} came, "min" or "max" was expected')
+        if not isinstance(restore_best, bool):
+            raise ValueError(f"EarlyStopping: restore_best={restore_best!r} came, True or False was expected")
+        self.patience, self.min_delta, self.metric, self.mode = patience, min_delta, metric, mode
+        self.restore_best = restore_best
         self.best: float | None = None
         self.waited = 0
+        self.weights: dict[str, Array] | None = None  # of the best, where they are to be restored
 
     def on_step(self, training: "Training", progress: Progress) -> None:
         if not progress.validation:
             return
-        name, value = next(iter(progress.validation.items()))
-        if math.isfinite(value) and (self.best is None or value < self.best - self.min_delta):
+        name = next(iter(progress.validation)) if self.metric is None else self.metric
+        if name not in progress.validation:
+            given = ", ".join(progress.validation)
+            raise ValueError(f"EarlyStopping: metric={name!r} came, one of what validate gives was expected: {given}")
+        value, sign = progress.validation[name], -1.0 if self.mode == "max" else 1.0
+        if math.isfinite(value) and (self.best is None or sign * value < sign * self.best - self.min_delta):
             self.best, self.waited = value, 0
+            if self.restore_best:
+                self.weights = training.validated.state_dict()
             return
         self.waited += 1
         if self.waited >= self.patience:
             best = "no finite value" if self.best is None else f"{self.best:.4g}"
-            training.stop(f"{name} has not fallen below {best} for {self.waited} validations")
+            way = "risen above" if self.mode == "max" else "fallen below"
+            training.stop(f"{name} has not {way} {best} for {self.waited} validations")
+
+    def on_end(self, training: "Training", error: BaseException | None) -> None:
+        if error is None and self.weights is not None:
+            training.model.load_state_dict(self.weights)
+
+    def options(self) -> dict[str, Any]:
+        names = ("patience", "min_delta", "metric", "mode", "restore_best")
+        return {name: getattr(self, name) for name in names}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "waited": self.waited}
+        return {"best": self.best, "waited": self.waited, "weights": self.weights}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.best, self.waited = required(state, best=(float, int, type(None)), waited=int)
+        best, waited, weights = required(state, best=(float, int, type(None)), waited=int, weights=(dict, type(None)))
+        self.best, self.waited = best, waited
+        self.weights = weights if self.restore_best else None

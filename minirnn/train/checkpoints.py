@@ -64,7 +64,7 @@ class Checkpoints:
         keep = 1 if kind == "best" else self.keep
         if keep is not None:
             others = [other for other in self.paths(kind) if other != path]
-            older = [other for other in others if other.name < path.name]
+            older = [other for other in others if _step(other) < step]  # names are longer from step 10^9 on
             for old in [*older[keep - 1 :], *(other for other in others if other not in older)]:
                 old.unlink(missing_ok=True)  # a later one was damaged: training went back behind it
         return path
@@ -97,7 +97,11 @@ class Checkpoints:
     def _read(self, path: Path) -> Found:
         if path.is_symlink() and path.resolve().parent != self.folder.resolve():
             raise CheckpointError(f"{path}: a link that leads out of the folder")
-        return Found(path, int(path.stem.partition("-")[2]), read_checkpoint(path))
+        return Found(path, _step(path), read_checkpoint(path))
+
+
+def _step(path: Path) -> int:
+    return int(path.stem.partition("-")[2])
 
 
 class _Cleaning(FolderLock):

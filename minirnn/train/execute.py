@@ -18,7 +18,7 @@ from minirnn.optim import Adam, AdamW
 from minirnn.parallel import communicator, compare, first, guard, rank_threads, together
 from minirnn.train.average import EMA, NTASGD, WeightAverage
 from minirnn.train.callbacks import Callback, EarlyStopping, Progress
-from minirnn.train.checkpoints import Checkpoints, Found
+from minirnn.train.checkpoints import Checkpoints
 from minirnn.train.config import TrainConfig
 from minirnn.train.curves import has_plot, plot_curves
 from minirnn.train.environment import same_kernels
@@ -30,11 +30,13 @@ from minirnn.train.metrics import MetricsLog, read_metrics
 from minirnn.train.run import CHECKPOINTS, Description, Run, begin_run, finish_run, read_description, weights
 from minirnn.train.sequence_task import task_experiment
 from minirnn.train.tensorboard import TensorBoard, has_tensorboard, require_tensorboard
+from minirnn.train.training import Training
 
 __all__ = ["corpus_of", "experiment_of", "resumed_experiment", "train"]
 
 ADVICE = "give every rank the same text and options"
 
+Best = tuple[int, float, Mapping[str, Any]]  # a validation's step and metric, and the weights that it saw
 Listeners = Sequence[Callback | Callable[[Progress], Any]]
 
 
@@ -106,13 +108,14 @@ def train(
     gates, states and samples too. resume: go on with the run in there.
     comm: as `fit` takes it; the experiment is one that was made with it. Rank 0 writes, and tells the callbacks.
 
-    Raises what `fit` raises. FileExistsError: the folder already holds a run, and resume is False. ValueError: the
-    config says tensorboard, and there is no folder for it.
+    Raises what `fit` raises. FileExistsError: the folder already holds a run, and resume is False. ValueError: the run
+    that is to be resumed is of another config or text; tensorboard or resume, and no folder.
     """
     config, model, ranks = experiment.config, experiment.model, communicator(comm)
     compare(ranks, _same(experiment), ADVICE)
-    if config.tensorboard and folder is None:
-        raise ValueError("train: tensorboard=True came without a folder, where its files are to be")
+    for name, given in (("tensorboard", config.tensorboard), ("resume", resume)):
+        if given and folder is None:
+            raise ValueError(f"train: {name}=True came without a folder; give the run's")
     listeners: list[Callback | Callable[[Progress], Any]] = []
     checkpoints = None
     with ExitStack() as stack:
@@ -120,7 +123,9 @@ def train(
         _check_extras(config)
         before = {}
         if folder is not None and resume:
-            before = first(ranks, partial(read_description, folder)).environment
+            described = first(ranks, partial(read_description, folder))
+            _check_same(folder, described, experiment)
+            before = described.environment
         stack.enter_context(engine(_engine(config, before)))
         if before.get("ranks", 1) != ranks.size:  # their threads were for other shares
             before = {name: value for name, value in before.items() if "threads" not in name}
@@ -136,6 +141,9 @@ def train(
                 listeners.append(seen)
             elif has_tensorboard():
                 listeners.append(TensorBoard(folder / "tensorboard"))
+        kept = _KeptBest()
+        if folder is None:
+            listeners.append(kept)
         listeners += callbacks
         if config.patience is not None:
             listeners.append(EarlyStopping(config.patience))
@@ -159,13 +167,18 @@ def train(
             checkpoints=checkpoints,
             resume=resume,
             comm=ranks,
-            extra={} if experiment.tokenizer is None else {"tokenizer": experiment.tokenizer.to_dict()},
+            extra=None if checkpoints is None else _tokenizer(experiment),
             rng=np.random.default_rng([config.seed, 1]),
         )
         if average is not None:
             average.copy_to(model)
         best = first(ranks, checkpoints.best_one) if checkpoints is not None else None
-        step = _take_best(model, last, best)
+        found: Best | None
+        if best is not None:
+            found = best.step, float(best.state["best"]["metric"]), weights(best.state)
+        else:
+            found = ranks.bcast(kept.best)
+        step = _take_best(model, last, found)
         figures = {
             **{name: float(value) for name, value in experiment.figures(model).items()},
             "best_step": step,
@@ -177,6 +190,18 @@ def train(
         if folder is not None:
             first(ranks, lambda: _finished(run, folder))
     return run
+
+
+def _check_same(folder: str | os.PathLike[str], described: Description, experiment: Experiment) -> None:
+    """ValueError: the run in the folder is of other options, or of other data."""
+    then, now = (
+        {**asdict(one.config), **{name: one.data.get(name) for name in ("sha256", "source")}}
+        for one in (described, experiment)
+    )
+    moved = ("text", "source") if then["sha256"] is not None else ()  # the same text may be kept elsewhere
+    other = [f"{k} was {then[k]!r}, is {now[k]!r}" for k in then if k not in moved and then[k] != now[k]]
+    if other:
+        raise ValueError(f"{folder}: the run there is another one: {'; '.join(other)}; give what it was begun with")
 
 
 def _check_extras(config: TrainConfig) -> None:
@@ -204,15 +229,31 @@ def _finished(run: Run, folder: str | os.PathLike[str]) -> None:
         plot_curves(read_metrics(folder), Path(folder) / "curves.png", str(folder))
 
 
-def _take_best(model: Module, last: Progress, best: Found | None) -> int:
+class _KeptBest(Callback):
+    """The weights of the best validation, in memory: for a training that has no folder."""
+
+    def __init__(self) -> None:
+        self.best: Best | None = None
+
+    def on_step(self, training: Training, progress: Progress) -> None:
+        if training.best is not None and training.best[1] == progress.step:
+            self.best = progress.step, training.best[0], training.validated.state_dict()
+
+
+def _tokenizer(experiment: Experiment) -> dict[str, Any]:
+    return {} if experiment.tokenizer is None else {"tokenizer": experiment.tokenizer.to_dict()}
+
+
+def _take_best(model: Module, last: Progress, best: Best | None) -> int:
     """Put the best validated weights into the model, if they are not the last ones anyway; the step they are from."""
     if best is None:
         return last.step
+    step, metric, state = best
     now = next(iter(last.validation.values()), math.inf)
-    if best.step != last.step and best.state["best"]["metric"] < now:
-        model.load_state_dict(weights(best.state))
-        return best.step
-    return last.step
+    if step == last.step or now <= metric:  # one that is nan is no better than any
+        return last.step
+    model.load_state_dict(state)
+    return step
 
 
 def _average(config: TrainConfig) -> WeightAverage | None:

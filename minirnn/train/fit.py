@@ -21,6 +21,7 @@ from minirnn.train.checkpoints import Checkpoints
 from minirnn.train.interrupts import InterruptWatch, TrainingInterrupted
 from minirnn.train.nonfinite import DivergedError
 from minirnn.train.resuming import restore, training_state
+from minirnn.train.source import BatchSource
 from minirnn.train.training import Training, Validation
 
 __all__ = ["fit"]
@@ -59,8 +60,9 @@ def fit(
     BPTT); None comes in with the first, where a batch says `starts`, and always with carry=False. rng makes the noise.
 
     batches: what can be iterated again is, as often as needed with steps or minutes, `epochs` times with those, once
-    with none of the three. Where it has `state_dict` and `load_state_dict`, as what minirnn.data makes, a resumed
-    training finds its place by them; anything else is run through from its beginning, and has to give the same again.
+    with none of the three; what minirnn.data makes knows its own passes, and an end that it was given. Where it has
+    `state_dict` and `load_state_dict`, as what minirnn.data makes, a resumed training finds its place by them; anything
+    else is run through from its beginning, and has to give the same again.
     minutes: after a warm-up the time of a step and of a validation is measured once, and sets the number of steps from
     then on.
 
@@ -70,7 +72,7 @@ def fit(
     divided, halves of the first, and of later ones now and then, are compared with the whole, from no state.
     clip_value: the largest entry of a gradient;
     clip_norm: the largest global norm of what is left. schedule: steps -> (step -> lr), made once the number of steps
-    is known, `lambda steps: cosine(1e-3, steps)`.
+    is known, `lambda steps: cosine(1e-3, steps)`; or a function step -> lr itself.
     validate: model -> a number, or a dict of them of which the first decides (the lower, the better), every val_every
     steps, or ten times, and after the last step where their number is known. average: validated in place of the model.
     on_nonfinite: what to do about a loss or gradient that is nan or infinite. "stop" raises DivergedError before the
@@ -84,11 +86,13 @@ def fit(
 
     callbacks: Callback objects, or functions of the progress. checkpoints: where to save, how often; resume: go on from
     the newest intact one, if there is one. `extra` (numbers, strings, arrays) is saved with it. N steps in one go, and
-    in pieces interrupted anywhere, give the same bits, on the same engine, threads and libraries.
+    in pieces interrupted anywhere, give the same bits, on the same engine, threads and libraries. Where options differ
+    from those before, an InexactResumeWarning names them; one that had been stopped takes no step, and says so.
 
     Ctrl-C ends the step, saves, and raises TrainingInterrupted; a second one raises KeyboardInterrupt at once.
-    ValueError: options that contradict each other; no batches; a loss that is not what reduction says.
-    CheckpointError: a checkpoint of something else.
+    ValueError: options that contradict each other, or that would do nothing; no batches; a loss that is not what
+    reduction says. CheckpointError: a checkpoint of something else, or of other batches. FileExistsError: checkpoints
+    of another training, and resume is False.
     FolderInUseError: another training writes there. OSError: a checkpoint cannot be written; older ones are intact.
     DifferentRanksError: ranks with other arguments, versions or parameters than rank 0. What one rank alone raises ends
     all of them, with its message on standard error.
@@ -104,17 +108,22 @@ def fit(
         _check_reduction(reduction, ranks.size)
         if resume and checkpoints is None:
             raise ValueError("fit: resume=True came without checkpoints, from which to go on")
-        passes = (epochs or 1) if steps is None and minutes is None else epochs
-        count = steps if passes is None else _steps_of(batches, passes, accumulate)
-        if schedule is not None and count is None and minutes is None:
-            raise ValueError("fit: a schedule needs steps or minutes, or batches whose number is known (len)")
+        if extra is not None and checkpoints is None:
+            raise ValueError("fit: extra came without checkpoints, in which to save it")
+        _check_validation(validate, val_every=val_every, average=average, callbacks=callbacks)
+        counted = steps is None and minutes is None
+        watched = checkpoints is not None or ranks.size > 1
+        source = BatchSource(batches, epochs, ranks, reduction, ends=counted, watched=watched)
+        count = source.steps(accumulate) if counted else steps
+        if validate is not None and val_every is None and count is None and minutes is None:
+            raise ValueError("fit: validate came with batches whose number is not known; give val_every, or steps")
         return Training(
             model,
             loss,
-            batches,
+            source,
             optimizer,
             Budget(count, minutes),
-            epochs=passes,
+            counted=counted,
             carry=carry,
             accumulate=accumulate,
             clip_norm=clip_norm,
@@ -133,19 +142,25 @@ def fit(
         stack.enter_context(guard(ranks))
         stack.enter_context(rank_threads(ranks))
         training = together(ranks, made)
-        compare(ranks, _given(training), "every rank has to be given the same, and to have the same installed")
+        if ranks.size > 1:
+            compare(ranks, _given(training), "every rank has to be given the same, and to have the same installed")
         training.replicas.broadcast(model)
         listeners = [c if isinstance(c, Callback) else Function(c) for c in callbacks if ranks.rank == 0]
         if checkpoints is not None:
-            first(ranks, lambda: _locked(stack, checkpoints))
+            first(ranks, lambda: _locked(stack, checkpoints, resume))
             if resume:
                 _take_up(training, listeners, checkpoints)
+        training.resumes = resume
         watch = stack.enter_context(InterruptWatch())
+        stack.push(partial(_of_one_mind, training))  # a callback may change rank 0's model at the end
+        started: list[Callback] = []
+        stack.push(_Ending(training, started))
         for listener in listeners:
+            started.append(listener)
             listener.on_start(training)
-        stack.push(_Ending(training, listeners))
         _run(training, listeners, checkpoints, extra or {}, watch)
-        training.replicas.compare(model=model.state_dict(), optimizer=optimizer.state_dict())
+        parts = {"model": model.state_dict, "optimizer": optimizer.state_dict, "data": training.source.state_dict}
+        training.replicas.compare(**{name: state() for name, state in parts.items()} if ranks.size > 1 else {})
         if training.progress is None:
             raise on_every_rank(ValueError("fit: no batches came"))
     return training.progress
@@ -236,10 +251,20 @@ def _take_up(training: Training, listeners: list[Callback], checkpoints: Checkpo
             raise CheckpointError(f"{found.path}: {error}") from error
 
     together(comm, restored)
+    training.stopped = comm.bcast(training.stopped)  # callbacks are told on rank 0 alone
 
 
-def _locked(stack: ExitStack, checkpoints: Checkpoints) -> None:
+def _locked(stack: ExitStack, checkpoints: Checkpoints, resume: bool) -> None:
+    if not resume and (there := checkpoints.paths()):
+        raise FileExistsError(
+            f"fit: {there[0]} is of an earlier training; go on with it (resume=True), or choose another folder"
+        )
     stack.enter_context(checkpoints.lock())
+
+
+def _of_one_mind(training: Training, kind: Any, error: BaseException | None, trace: Any) -> None:
+    if error is None:
+        training.replicas.broadcast(training.model)
 
 
 class _Ending:
@@ -262,11 +287,16 @@ def _where_saved(checkpoints: Checkpoints | None) -> str:
     return f". The newest checkpoint is {paths[0]}" if paths else ""
 
 
-def _steps_of(batches: Iterable[Any], epochs: int, accumulate: int) -> int | None:
-    try:
-        return epochs * math.ceil(len(batches) / accumulate) or None  # type: ignore[arg-type]
-    except TypeError:
-        return None
+def _check_validation(
+    validate: Validation | None, *, val_every: int | None, average: WeightAverage | None, callbacks: Sequence[Any]
+) -> None:
+    """ValueError: something that goes by validations, and there are none."""
+    if validate is not None:
+        return
+    waiting = [f"val_every={val_every}"] if val_every is not None else []
+    waiting += [type(one).__name__ for one in (average, *callbacks) if getattr(one, "needs_validation", False)]
+    if waiting:
+        raise ValueError(f"fit: {' and '.join(waiting)} came without validate, by which to go; give validate")
 
 
 def _check_lengths(**lengths: float | None) -> None:

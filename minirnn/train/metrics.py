@@ -31,7 +31,8 @@ class MetricsLog(Callback):
     """Writes the progress of each step into a folder's metrics.jsonl and metrics.csv; each line is written at once.
 
     When a checkpoint is taken up, what the files hold beyond its step is removed first: but for the seconds they end
-    up as those of a training that was never interrupted.
+    up as those of a training that was never interrupted. FileExistsError: they hold steps of an earlier training, and
+    this one is not to go on with it (`fit(..., resume=True)`).
     """
 
     def __init__(self, folder: str | os.PathLike[str]):
@@ -44,6 +45,10 @@ class MetricsLog(Callback):
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "metrics.jsonl"
         done = training.step_number
+        if not training.resumes and path.exists() and next(_records(path), None) is not None:
+            raise FileExistsError(
+                f"{path} holds an earlier training's figures; go on with it (resume=True), or choose another folder"
+            )
         kept = [record for record in _records(path) if record["step"] <= done] if path.exists() and done else []
         write_whole(path, "".join(_line(record) for record in kept).encode())
         self._lines = path.open("a", encoding="utf-8")

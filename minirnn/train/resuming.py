@@ -14,11 +14,18 @@ from minirnn.train.checkpoint import CheckpointError, required
 from minirnn.train.environment import changes
 from minirnn.train.training import Training
 
-__all__ = ["InexactResumeWarning", "restore", "training_state"]
+__all__ = ["InexactResumeWarning", "StoppedTrainingWarning", "restore", "training_state"]
+
+
+OPTIONS = ("carry", "accumulate", "clip_norm", "clip_value", "reduction", "val_every", "skip_nonfinite")
 
 
 class InexactResumeWarning(UserWarning):
     """The training goes on, but not to the last bit as if it had not been interrupted; it says why."""
+
+
+class StoppedTrainingWarning(UserWarning):
+    """What is resumed had been stopped, by a callback that is given again as it was: no step is taken."""
 
 
 def training_state(training: Training, callbacks: Sequence[Callback], extra: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,6 +47,7 @@ def training_state(training: Training, callbacks: Sequence[Callback], extra: Map
         "carried": _carried(training),
         "callbacks": {name: callback.state_dict() for name, callback in _named(callbacks)},
         "environment": training.environment,
+        "options": _options(training, callbacks),
         "extra": dict(extra),
     }
 
@@ -55,9 +63,19 @@ def restore(training: Training, callbacks: Sequence[Callback], state: Mapping[st
         raise
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise CheckpointError(f"it does not belong to this training: {error}") from error
-    if different := changes(state["environment"], training.environment):
+    before, now = state["options"], _options(training, callbacks)
+    if different := changes({**state["environment"], **before}, {**training.environment, **now}):
         warnings.warn(
             f"the training is resumed, but no longer exactly: {different}", InexactResumeWarning, stacklevel=4
+        )
+    if training.stopped is not None and before.get("callbacks") != now["callbacks"]:
+        training.stopped = None  # it was another callback that asked for it
+    if training.stopped is not None:
+        warnings.warn(
+            f"the training had been stopped after step {training.step_number}: {training.stopped}; no step is taken. "
+            "Leave out the callback that asked for it, or give it more patience, to go on",
+            StoppedTrainingWarning,
+            stacklevel=4,
         )
 
 
@@ -67,7 +85,7 @@ def _restore(training: Training, callbacks: Sequence[Callback], state: Mapping[s
     model, optimizer, budget, data = required(state, model=dict, optimizer=dict, budget=dict, data=dict)
     progress, best, rng = required(state, progress=(dict, maybe), best=(dict, maybe), rng=(dict, maybe))
     schedule, average, carried = required(state, schedule=(dict, maybe), average=(dict, maybe), carried=(dict, maybe))
-    told, _ = required(state, callbacks=dict, environment=dict)
+    told, _, _ = required(state, callbacks=dict, environment=dict, options=dict)
     if (rng is None) != (training.rng is None):
         raise CheckpointError(f"it holds {'no' if rng is None else 'an'} rng state, the training has it otherwise")
     if (average is None) != (training.average is None):
@@ -78,7 +96,10 @@ def _restore(training: Training, callbacks: Sequence[Callback], state: Mapping[s
     if carried is not None and not all(isinstance(leaf, np.ndarray) for leaf in carried.values()):
         raise CheckpointError("its carried state holds something else than arrays")
 
+    training.source.load_state_dict(data)
     training.budget.load_state_dict(budget, step)
+    if training.counted:
+        training.budget.steps = training.source.steps(training.accumulate)
     training.set_schedule(training.budget.steps)
     if schedule is not None and training.schedule is not None and hasattr(training.schedule, "load_state_dict"):
         training.schedule.load_state_dict(schedule)
@@ -87,7 +108,6 @@ def _restore(training: Training, callbacks: Sequence[Callback], state: Mapping[s
     for name, callback in _named(callbacks):
         if name in told:
             callback.load_state_dict(told[name])
-    training.source.load_state_dict(data)
     before = training.optimizer.state_dict()
     training.optimizer.load_state_dict(optimizer)
     try:
@@ -100,6 +120,23 @@ def _restore(training: Training, callbacks: Sequence[Callback], state: Mapping[s
     training.saved_carried = carried
     training.step_number, training.stopped, training.skipped = step, stopped, skipped
     training.progress, training.best = last, lowest
+
+
+def _options(training: Training, callbacks: Sequence[Callback]) -> dict[str, Any]:
+    """What was asked for, in words, to be compared when the training is taken up; not how long it is to go on."""
+    told = {name: _words(callback.options()) for name, callback in _named(callbacks)}
+    average, optimizer = training.average, training.optimizer
+    return {
+        "fit": _words({name: getattr(training, name) for name in OPTIONS}),
+        "average": {} if average is None else {"rule": type(average).__name__, **_words(average.options())},
+        "optimizer": _words({**optimizer.options(), **({} if training.schedule is None else {"lr": "scheduled"})}),
+        "callbacks": {name: options for name, options in told.items() if options},
+    }
+
+
+def _words(options: Mapping[str, Any]) -> dict[str, str]:
+    """Numbers and flags as they are written; of a function, that it is one."""
+    return {name: "a function" if callable(value) else str(value) for name, value in options.items()}
 
 
 def _state_of(part: Any) -> dict[str, Any] | None:

@@ -29,7 +29,7 @@ from minirnn.whole_file import remove_passing, write_whole
 __all__ = ["Description", "Run", "begin_run", "finish_run", "load_run", "read_description", "reserve_run", "weights"]
 
 FORMAT = 2
-DESCRIPTION, WEIGHTS, CHECKPOINTS = "run.json", "model.safetensors", "checkpoints"
+DESCRIPTION, WEIGHTS, CHECKPOINTS, METRICS = "run.json", "model.safetensors", "checkpoints", "metrics.jsonl"
 
 
 class Run(NamedTuple):
@@ -62,7 +62,7 @@ def reserve_run(folder: str | os.PathLike[str]) -> Path:
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{folder}: a file is there, a folder was expected")
-    there = [name for name in (DESCRIPTION, WEIGHTS, CHECKPOINTS) if (folder / name).exists()]
+    there = [name for name in (DESCRIPTION, WEIGHTS, CHECKPOINTS, METRICS) if (folder / name).exists()]
     if there:
         raise FileExistsError(
             f"{folder} already holds a run ({', '.join(there)}); choose another folder, or go on with it: "

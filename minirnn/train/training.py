@@ -2,7 +2,8 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,14 @@ import numpy as np
 from minirnn import tree
 from minirnn.module import Array, Module
 from minirnn.optim import Optimizer, Schedule, clip_by_global_norm, clip_by_value, global_norm
-from minirnn.parallel import SINGLE, Communicator, Reduction, Replicas, Share, Trouble, step_weights
+from minirnn.parallel import SINGLE, Communicator, Reduction, Replicas, Share, Trouble, compare, step_weights
 from minirnn.train.average import WeightAverage
 from minirnn.train.budget import LOOKS, Budget
 from minirnn.train.callbacks import Progress
 from minirnn.train.checkpoint import CheckpointError
 from minirnn.train.environment import environment
 from minirnn.train.nonfinite import DivergedError, first_nonfinite
-from minirnn.train.source import BatchSource
+from minirnn.train.source import BatchSource, fingerprint
 from minirnn.transform import value_and_grad
 
 __all__ = ["Training", "Validation"]
@@ -35,11 +36,11 @@ class Training:
         self,
         model: Module,
         loss: Callable[..., tuple[Any, Any]],
-        batches: Iterable[Any],
+        source: BatchSource,
         optimizer: Optimizer,
         budget: Budget,
         *,
-        epochs: int | None,
+        counted: bool,
         carry: bool,
         accumulate: int,
         clip_norm: float | None,
@@ -55,7 +56,9 @@ class Training:
     ):
         self.replicas, self.reduction = Replicas(comm, reduction, accumulate > 1), reduction
         self.model, self.optimizer, self.rng, self.average = model, optimizer, rng, average
-        self.budget, self.source = budget, BatchSource(batches, epochs, comm, reduction)
+        self.budget, self.source = budget, source
+        self.counted = counted  # whether it is the batches that say how many steps there are
+        self.resumes = False  # whether it was to go on with what is there
         self.carry, self.accumulate = carry, accumulate
         self.clip_norm, self.clip_value = clip_norm, clip_value
         self.schedule: Schedule | None = None
@@ -67,11 +70,33 @@ class Training:
         self.best: tuple[float, int] | None = None  # the lowest validation metric, and its step
         self.stopped: str | None = None  # why, where a callback asked for it
         self.step_number = 0
+        self._compared = False
         self.carried: Any = None
         self.share: Share | None = None  # of the batch that it was carried out of
         self.saved_carried: dict[str, Array] | None = None  # a checkpoint's, until the first batch tells its nesting
         self.environment = environment(model, comm.size)
         self._loss, self._gradient = loss, value_and_grad(loss, has_aux=True)
+        self._check_optimizer()
+        if self.make_schedule is not None:
+            self.set_schedule(budget.steps)
+
+    def _check_optimizer(self) -> None:
+        """ValueError: it updates something else than the model, or goes by validations that there are not."""
+        mine = self.model.parameters(frozen=True)
+        other = [name for name, p in self.optimizer.parameters().items() if mine.get(name) is not p]
+        if other:
+            raise ValueError(f"fit: the optimizer updates {other[0]}, which is no array of this model; make it from it")
+        main, *of_groups = self.optimizer.schedules
+        if any(hasattr(one, "observe") for one in of_groups):
+            raise ValueError("fit: a schedule that goes by validations came for a group; give it for all parameters")
+        if hasattr(main, "observe") and self.make_schedule is None:
+            self.schedule = self._told(main)
+
+    def _told(self, schedule: Any) -> Schedule:
+        if hasattr(schedule, "observe") and self.validate is None:
+            raise ValueError(f"fit: {type(schedule).__name__} came without validate, by which to go; give validate")
+        made: Schedule = schedule
+        return made
 
     def stop(self, reason: str) -> None:
         """Make this step the last. The first reason counts."""
@@ -99,6 +124,10 @@ class Training:
         shares = self.source.take(self.accumulate, whole=self.replicas.wants_whole(self.step_number))
         if not shares:
             return None
+        if not self._compared:  # every rank is to be given all of each batch, not its own part
+            prints = [fingerprint(share.whole) for share in shares] if not self.replicas.alone else []
+            compare(self.replicas.comm, {"the batches' fingerprint": prints}, "give every rank all of each batch")
+            self._compared = True
         value, grads, problem = self._gradients(shares)
         norm = global_norm(grads) if problem is None else math.nan
         lr = self.optimizer.lr
@@ -119,9 +148,29 @@ class Training:
         if self.make_schedule is None or (self.schedule is not None and self._scheduled == steps):
             return
         if self.schedule is None or not hasattr(self.schedule, "observe"):  # what observes keeps what it has seen
-            self.schedule = self.make_schedule(MANY_STEPS if steps is None else steps)
+            self.schedule = self._told(self._made_schedule(self.make_schedule, steps))
             self.optimizer.lr = self.schedule
         self._scheduled = steps
+
+    def _made_schedule(self, make: Any, steps: int | None) -> Any:
+        """The schedule that `make` makes, or itself where it gives numbers: then it is one."""
+        if not callable(make):
+            raise TypeError(f"fit: schedule={make!r} came, steps -> (step -> lr) or step -> lr was expected")
+        try:
+            made = make(MANY_STEPS if steps is None else steps)
+        except (ArithmeticError, LookupError, ValueError):
+            made = make(0)  # one that knows its own steps alone
+            if callable(made):
+                raise
+        if isinstance(made, Real) and not isinstance(made, bool):
+            return make
+        if not callable(made):
+            raise TypeError(f"fit: schedule gave {made!r}, a function step -> lr was expected")
+        if steps is None and self.budget.minutes is None:
+            raise ValueError(
+                "fit: a schedule needs steps or minutes, or batches whose number is known (len); or give step -> lr"
+            )
+        return made
 
     def _gradients(self, shares: list[Share]) -> tuple[float, dict[str, Array], str | None]:
         """The loss and gradient of all the batches over all ranks, and the first value not finite, or None."""
@@ -235,6 +284,6 @@ def nested_like(nesting: Any, named: Mapping[str, Array]) -> Any:
     came = {path: (leaf.shape, leaf.dtype) for path, leaf in named.items()}
     if came != expected:
         raise CheckpointError(f"the carried state of the checkpoint is {came}, {expected} was expected")
-    leaves, rebuild = tree.flatten(nesting)
-    plain = zip(leaves, named.values(), strict=True)
-    return rebuild([new if isinstance(old, np.ndarray) else new.item() for old, new in plain])
+    _, rebuild = tree.flatten(nesting)
+    by_name = [(old, named[path]) for path, old in tree.named_leaves(nesting)]  # a dict may come in another order
+    return rebuild([new if isinstance(old, np.ndarray) else new.item() for old, new in by_name])

@@ -38,6 +38,14 @@ def test_a_best_one_replaces_the_one_before_and_counts_as_newest(checkpoints):
     assert checkpoints.latest().step == checkpoints.best_one().step == 6
 
 
+def test_steps_are_compared_as_numbers(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    for step in (999_999_998, 999_999_999, 10**9, 10**9 + 1):
+        checkpoints.save(step, {"step": step})
+    assert [int(path.stem[5:]) for path in checkpoints.paths()] == [10**9 + 1, 10**9]
+    assert checkpoints.latest().step == 10**9 + 1
+
+
 def test_nothing_is_removed_when_a_save_fails(checkpoints, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device")
@@ -92,6 +100,12 @@ def test_a_second_writer_is_refused_and_the_first_one_named(tmp_path):
         FolderLock(tmp_path).__enter__()
     with FolderLock(tmp_path):  # it was given back
         pass
+
+
+def test_of_a_longer_number_that_was_in_the_lock_no_digit_is_left(tmp_path):
+    (tmp_path / ".lock").write_bytes(b"\0" + b"9" * 18)
+    with FolderLock(tmp_path), pytest.raises(FolderInUseError, match=rf"process {os.getpid()} is training"):
+        FolderLock(tmp_path).__enter__()
 
 
 def test_the_lock_of_a_killed_process_does_not_block(tmp_path):

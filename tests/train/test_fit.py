@@ -228,6 +228,87 @@ def test_the_best_checkpoint_is_kept_beside_the_newest(tmp_path):
     assert checkpoints.best_one().state["best"] == {"metric": 1, "step": 2}
 
 
+@pytest.mark.parametrize(
+    ("options", "values", "steps", "kept"),
+    [
+        ({"restore_best": True}, [3, 1, 2, 2, 0], 4, 2),
+        ({"restore_best": True}, [np.nan, 2, np.nan, np.nan, 0], 4, 2),
+        ({"restore_best": True, "mode": "max"}, [1, 3, 2, np.inf, 9], 4, 2),
+        ({"restore_best": True, "mode": "max", "min_delta": 0.5}, [1, 1.4, 1.5, 2, 9], 3, 1),
+        ({"restore_best": True}, [3, 2, 1, 4, 0.5], 5, 5),
+        ({"mode": "max"}, [1, 3, 2, 2, 9], 4, 4),
+        ({"metric": "second", "mode": "max", "restore_best": True}, [4, 3, 2, 1, 0], 3, 1),
+    ],
+)
+def test_early_stopping_watches_its_metric_and_restores_the_best_weights(options, values, steps, kept):
+    metrics = iter(values)
+    validate = lambda model: (lambda value: {"first": value, "second": value})(next(metrics))
+    stopping = EarlyStopping(2, **options)
+    model, seen = train([Batch(1.0)] * 5, validate=validate, val_every=1, callbacks=[stopping])
+    assert (len(seen), float(model.x[0])) == (steps, 1 - 0.5**kept)
+
+
+def test_the_best_weights_of_an_average_are_those_that_were_validated():
+    metrics = iter([1, 0, 2, 2])
+    average = EMA(0.5)
+    weights = []
+    remember = lambda progress: weights.append(float(average.weights["x"][0]))
+    model, _ = train(
+        [Batch(1.0)] * 4,
+        average=average,
+        validate=lambda model: next(metrics),
+        val_every=1,
+        callbacks=[EarlyStopping(2, restore_best=True), remember],
+    )
+    assert float(model.x[0]) == weights[1] != weights[-1]
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        lambda step: 0.4 / (1 + step),
+        lambda step: [0.4, 0.2, 0.4 / 3, 0.1][step],
+        lambda step: {0: 0.4, 1: 0.2, 2: 0.4 / 3, 3: 0.1}[step],
+        lambda step: 0.4 / (4 - step) * (4 - step) / (1 + step),
+        lambda steps: lambda step: 0.4 / (1 + step),
+        lambda steps: lambda step: steps * 0.1 / (1 + step),
+    ],
+)
+def test_a_schedule_is_a_function_of_the_step_or_of_their_number(schedule):
+    assert np.allclose([p.lr for p in train([Batch(1.0)] * 4, schedule=schedule)[1]], [0.4, 0.2, 0.4 / 3, 0.1])
+
+
+def test_a_function_of_the_step_needs_no_number_of_steps():
+    batches = iter([Batch(1.0)] * 3)
+    assert [p.lr for p in train(batches, schedule=lambda step: 0.1 * (1 + step))[1]] == pytest.approx([0.1, 0.2, 0.3])
+
+
+@pytest.mark.parametrize("how", ["schedule", "function", "optimizer"])
+def test_a_plateau_is_told_of_validations_wherever_it_was_given(how):
+    plateau = ReduceOnPlateau(0.5, factor=0.5, patience=0)
+    model, rates = Point(), []
+    optimizer = SGD(model, lr=plateau if how == "optimizer" else 9.0)
+    given = {"schedule": plateau, "function": lambda steps: plateau, "optimizer": None}[how]
+    options = {"validate": lambda model: 1.0, "val_every": 1, "schedule": given}
+    fit(model, squares, [Batch(1.0)] * 4, optimizer, callbacks=[lambda p: rates.append(p.lr)], **options)
+    assert rates == [0.5, 0.5, 0.25, 0.125]
+
+
+def test_a_plateau_takes_a_metric_that_is_not_finite_for_no_improvement():
+    plateau = ReduceOnPlateau(1.0, factor=0.5, patience=1)
+    for metric in (3.0, np.nan, np.inf, -np.inf):
+        plateau.observe(metric)
+    assert (plateau.lr, plateau.best) == (0.5, 3.0)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_ntasgd_takes_nan_as_it_takes_infinity(bad):
+    average = NTASGD(nonmono=1)
+    for metric in (3.0, 2.0, bad):
+        average.observe(metric)
+    assert average.triggered
+
+
 # ---------------------------------------------------------------- callbacks
 def test_every_callback_hears_of_every_event_also_when_one_stops_it_or_an_error_comes():
     class Told(Callback):
@@ -269,6 +350,13 @@ def test_every_callback_hears_of_every_event_also_when_one_stops_it_or_an_error_
         ({"clip_norm": -1.0}, "clip_norm=-1.0"),
         ({"on_nonfinite": "hope"}, "on_nonfinite='hope'"),
         ({"resume": True}, "without checkpoints"),
+        ({"extra": {"note": 1}}, "extra came without checkpoints"),
+        ({"val_every": 2}, "val_every=2 came without validate"),
+        ({"average": NTASGD()}, "NTASGD came without validate"),
+        ({"callbacks": [EarlyStopping(2)]}, "EarlyStopping came without validate"),
+        ({"schedule": ReduceOnPlateau(0.1)}, "ReduceOnPlateau came without validate"),
+        ({"schedule": lambda steps: ReduceOnPlateau(0.1), "steps": 3}, "ReduceOnPlateau came without validate"),
+        ({"validate": lambda model: 1.0}, "whose number is not known; give val_every"),
         ({"schedule": lambda steps: lambda step: 0.1}, "a schedule needs"),
         ({}, "no batches"),
     ],
@@ -279,6 +367,39 @@ def test_bad_options_are_errors(options, says):
         fit(model, squares, iter([]), SGD(model, lr=0.1), **options)
 
 
+@pytest.mark.parametrize("schedule", [0.1, "cosine", lambda steps: None, lambda steps: "0.1", lambda steps: True])
+def test_what_is_no_schedule_is_an_error_of_its_type(schedule):
+    with pytest.raises(TypeError, match=r"fit: schedule"):
+        train([Batch(1.0)], schedule=schedule)
+
+
+def test_an_error_in_a_schedules_maker_is_not_swallowed():
+    with pytest.raises(ValueError, match="warmup=9 came"):
+        train([Batch(1.0)], schedule=lambda steps: cosine(0.1, steps, warmup=9))
+
+
+@pytest.mark.parametrize("make", [lambda model: SGD(Point(), lr=0.1), lambda model: SGD({"y": np.zeros(1)}, lr=0.1)])
+def test_the_optimizer_of_another_model_is_refused(make):
+    """It would train what nobody sees, and this model not at all."""
+    model = Point()
+    with pytest.raises(ValueError, match=r"the optimizer updates [xy], which is no array of this model"):
+        fit(model, squares, [Batch(1.0)], make(model))
+    fit(model, squares, [Batch(1.0)], SGD(model.parameters(), lr=0.25))
+    assert model.x == 0.5
+
+
+def test_a_plateau_for_a_group_is_refused():
+    model = Point()
+    optimizer = SGD(model, lr=0.1, groups={"x": {"lr": ReduceOnPlateau(0.1)}})
+    with pytest.raises(ValueError, match="came for a group"):
+        fit(model, squares, [Batch(1.0)], optimizer, validate=lambda model: 1.0)
+
+
+def test_a_metric_that_validation_does_not_give_is_an_error():
+    with pytest.raises(ValueError, match="metric='accuracy' came, one of what validate gives was expected: val_loss"):
+        train([Batch(1.0)], validate=lambda model: 1.0, callbacks=[EarlyStopping(metric="accuracy")])
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
@@ -286,6 +407,9 @@ def test_bad_options_are_errors(options, says):
         (lambda: NTASGD(0), "nonmono=0"),
         (lambda: EarlyStopping(0), "patience=0"),
         (lambda: EarlyStopping(min_delta=-1.0), "min_delta=-1.0"),
+        (lambda: EarlyStopping(min_delta=float("nan")), "min_delta=nan"),
+        (lambda: EarlyStopping(mode="highest"), "mode='highest'"),
+        (lambda: EarlyStopping(restore_best=1), "restore_best=1"),
         (lambda: Checkpoints("x", every=0), "every=0"),
         (lambda: Checkpoints("x", keep=0), "keep=0"),
     ],

@@ -1,10 +1,13 @@
 """N steps in one go and in pieces are the same bits."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import warnings
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,7 +21,11 @@ from minirnn.train import (
     Callback,
     CheckpointError,
     Checkpoints,
+    EarlyStopping,
     InexactResumeWarning,
+    MetricsLog,
+    StoppedTrainingWarning,
+    TrainingInterrupted,
     fit,
     read_checkpoint,
     read_metrics,
@@ -213,6 +220,160 @@ def test_nothing_is_said_where_nothing_differs(saved):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         point_training(saved.parent, [Batch(1.0)] * 3, steps=4)
+
+
+# ---------------------------------------------------------------- the same as before
+def test_a_new_training_does_not_write_into_an_older_ones_folder(tmp_path):
+    """Its newer checkpoints would go, its best stay, and a later resume would go on from it."""
+    options = {"validate": lambda model: 1.0, "checkpoints": Checkpoints(tmp_path, every=1)}
+    model = Point()
+    fit(model, squares, [Batch(1.0)] * 5, SGD(model, lr=0.1), **options)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(FileExistsError, match=r"best-000000001.* is of an earlier training|step-000000005"):
+        fit(model, squares, [Batch(2.0)] * 2, SGD(model, lr=0.1), **options)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_metrics_of_an_earlier_training_are_not_cut(tmp_path):
+    model, log = Point(), MetricsLog(tmp_path)
+    fit(model, squares, [Batch(1.0)] * 3, SGD(model, lr=0.1), callbacks=[log])
+    with pytest.raises(FileExistsError, match=r"metrics\.jsonl holds an earlier training's figures"):
+        fit(model, squares, [Batch(1.0)], SGD(model, lr=0.1), callbacks=[log])
+    assert len(read_metrics(tmp_path)) == 3
+
+
+SAME = {"accumulate": 1, "clip_norm": None, "carry": True, "average": EMA(0.5), "validate": lambda model: 1.0}
+
+
+@pytest.mark.parametrize(
+    ("now", "says"),
+    [
+        ({"accumulate": 2}, "accumulate was 1, is 2"),
+        ({"clip_norm": 1.0}, r"clip_norm was None, is 1\.0"),
+        ({"clip_value": 2.0}, r"clip_value was None, is 2\.0"),
+        ({"carry": False}, "carry was True, is False"),
+        ({"val_every": 2}, "val_every was None, is 2"),
+        ({"on_nonfinite": "skip"}, "skip_nonfinite was False, is True"),
+        ({"average": EMA(0.9)}, r"average\.decay was 0\.5, is 0\.9"),
+        ({"lr": 0.2}, r"optimizer\.lr was 0\.1, is 0\.2"),
+        ({"momentum": 0.0, "weight_decay": 0.5}, r"optimizer\.weight_decay was 0\.0, is 0\.5"),
+        ({"groups": {"x": {"lr": 0.3}}}, r"groups\[x\]\.lr was None, is 0\.3"),
+        ({"callbacks": [EarlyStopping(7)]}, "callbacks.EarlyStopping 1.patience was None, is 7"),
+    ],
+)
+def test_options_that_differ_from_those_before_are_named(tmp_path, now, says):
+    def go(steps, **options):
+        model = Point()
+        rule = {name: options.pop(name) for name in ("lr", "momentum", "weight_decay", "groups") if name in options}
+        optimizer = SGD(model, **{"lr": 0.1, **rule})
+        options = {**SAME, **options, "steps": steps, "checkpoints": Checkpoints(tmp_path), "resume": True}
+        fit(model, squares, [Batch(1.0)] * 9, optimizer, **options)
+
+    go(3)
+    go(5)  # more steps are no other training
+    with pytest.warns(InexactResumeWarning, match=says):
+        go(7, **now)
+
+
+def stopped(folder, patience, steps=9):
+    model, seen = Point(), []
+    options = {"validate": lambda model: 1.0, "val_every": 1, "checkpoints": Checkpoints(folder), "resume": True}
+    callbacks = [lambda p: seen.append(p.step), *([EarlyStopping(patience)] if patience else [])]
+    last = fit(model, squares, [Batch(1.0)] * 9, SGD(model, lr=0.1), steps=steps, callbacks=callbacks, **options)
+    return last.step, seen
+
+
+def test_a_training_that_had_been_stopped_says_so_and_goes_on_with_more_patience(tmp_path):
+    assert stopped(tmp_path, 2)[0] == 3
+    with pytest.warns(StoppedTrainingWarning, match="stopped after step 3: val_loss has not fallen.*no step is taken"):
+        assert stopped(tmp_path, 2) == (3, [])
+    with pytest.warns(InexactResumeWarning, match="patience was 2, is 4"):
+        assert stopped(tmp_path, 4) == (5, [4, 5])
+    with pytest.warns(InexactResumeWarning, match="patience was 4, is None"):
+        assert stopped(tmp_path, None)[0] == 9
+
+
+def test_the_best_weights_survive_a_resume(tmp_path):
+    def go(steps, metrics):
+        model, values = Point(), iter(metrics)
+        options = {"validate": lambda model: next(values), "val_every": 1, "checkpoints": Checkpoints(tmp_path)}
+        stopping = EarlyStopping(9, restore_best=True)
+        fit(
+            model,
+            squares,
+            [Batch(1.0)] * 9,
+            SGD(model, lr=0.25),
+            steps=steps,
+            callbacks=[stopping],
+            resume=True,
+            **options,
+        )
+        return float(model.x[0])
+
+    assert go(3, [3, 1, 2]) == 0.75
+    assert go(5, [4, 4]) == 0.75
+    assert Checkpoints(tmp_path).latest().state["model"]["x"] == 1 - 0.5**5
+
+
+def test_a_dict_state_that_comes_in_another_order_is_carried_by_its_names(tmp_path):
+    def loss(model, batch, state, rng):
+        a, b = (0.0, 10.0) if state is None else (state["a"], state["b"])
+        new = {"a": np.asarray(a + 1.0), "b": np.asarray(b + 2.0)}
+        if state is not None:
+            new = dict(reversed(new.items()))
+        seen.append((float(a), float(b)))
+        return anp.sum((model.x - batch.target) ** 2), new
+
+    for steps in (3, 5):
+        seen, model = [], Point()
+        checkpoints = Checkpoints(tmp_path)
+        fit(model, loss, [Batch(1.0)] * 9, SGD(model, lr=0.1), steps=steps, checkpoints=checkpoints, resume=True)
+    assert [pair for pair in seen if pair != (0.0, 10.0)] == [(3.0, 16.0), (4.0, 18.0)]
+
+
+@pytest.mark.parametrize("place", [1, 4, 6])
+def test_steps_that_were_skipped_are_still_counted_after_a_resume(tmp_path, place):
+    batches = [Batch(np.nan if k + 1 in (1, 4, 6) else 1.0) for k in range(8)]
+    for steps in (place, 8):
+        model = Point()
+        checkpoints = Checkpoints(tmp_path)
+        last = fit(model, squares, batches, SGD(model, lr=0.1), steps=steps, on_nonfinite="skip",
+                   checkpoints=checkpoints, resume=True)  # fmt: skip
+    assert last.skipped == 3
+
+
+def test_where_the_batches_run_out_the_last_step_is_saved(tmp_path):
+    model, checkpoints = Point(), Checkpoints(tmp_path, every=2)
+    fit(model, squares, iter([Batch(1.0)] * 5), SGD(model, lr=0.1), checkpoints=checkpoints)
+    assert checkpoints.latest().step == 5
+    assert np.array_equal(checkpoints.latest().state["model"]["x"], model.x)
+
+
+@pytest.mark.parametrize(("step", "raises"), [(3, True), (5, False)])
+def test_ctrl_c_in_the_last_step_ends_a_whole_training(tmp_path, step, raises):
+    """There is nothing to go on with: it ends as it would have, saved; in an earlier step it says where to go on."""
+    model, checkpoints = Point(), Checkpoints(tmp_path)
+    interrupt = lambda progress: progress.step == step and signal.raise_signal(signal.SIGINT)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(TrainingInterrupted, match="after step 3") if raises else contextlib.nullcontext():
+            last = fit(model, squares, [Batch(1.0)] * 5, SGD(model, lr=0.1), checkpoints=checkpoints,
+                       callbacks=[interrupt])  # fmt: skip
+            assert last.step == 5
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert checkpoints.latest().step == step
+
+
+def test_an_average_that_was_taken_up_shares_no_memory_with_what_it_came_from():
+    model, average = Point(1.0), EMA(0.5)
+    average.update(model)
+    state, again = average.state_dict(), EMA(0.5)
+    again.load_state_dict(state, model)
+    model.x = np.array([5.0], np.float32)
+    again.update(model)
+    assert average.weights["x"] == state["weights"]["x"] == 1
+    assert again.weights["x"] > 1
 
 
 def test_what_is_given_as_extra_is_in_the_checkpoint(tmp_path):
