@@ -17,12 +17,12 @@ def evaluate(
     ] = None,
 ) -> None:
     """Score a trained model: bits per character, perplexity and accuracy of a text; loss and metric of a task."""
-    from minirnn.data import read_text
+    from minirnn.data import open_text
     from minirnn.train import evaluate as score_run
     from minirnn.train import load_run
 
     with one_line_errors(ValueError, OSError, ImportError), one_line_warnings():
-        found = score_run(load_run(run), None if text is None else read_text(text))
+        found = score_run(load_run(run), None if text is None else open_text(text))
     typer.echo(f"{run} on {found.what}")
     for name, value in found.figures.items():
         shown = f"{value:,}" if isinstance(value, int) else f"{value:.4f}"

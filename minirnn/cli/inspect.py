@@ -22,7 +22,7 @@ def inspect(
     """Write a report that opens in any browser, by itself and without a network: the text coloured by each unit, gates,
     gradients, and what the model expected next."""
     from minirnn.analysis import write_report
-    from minirnn.data import read_text
+    from minirnn.data import open_text
     from minirnn.train import load_run, read_metrics
     from minirnn.train.execute import corpus_of
     from minirnn.train.language_model import held_out_start
@@ -31,13 +31,13 @@ def inspect(
         loaded = load_run(run)
         if loaded.tokenizer is None:
             raise ValueError(f"{run}: this run learned a task, not a text; there is nothing to be read")
-        corpus = corpus_of(loaded.config) if text is None else read_text(text)
+        corpus = corpus_of(loaded.config) if text is None else open_text(text)
         start = held_out_start(corpus) if text is None else 0
         path = write_report(
             out or run / "inspect.html",
             loaded.model,
             loaded.tokenizer,
-            corpus.text[start:],
+            "".join(corpus.pieces(start)),
             title=f"{run.name}: {loaded.config.cell}, {loaded.config.layers} x {loaded.config.hidden}",
             source=("the held-out part of " if text is None else "") + _name(corpus.source),
             scores=loaded.figures,

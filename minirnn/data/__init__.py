@@ -11,8 +11,8 @@ from minirnn.data.ngrams import ngram_bits
 from minirnn.data.resumable import Resumable
 from minirnn.data.sequences import Sequences
 from minirnn.data.streams import Chunk, Streams, streams
-from minirnn.data.text import Corpus, read_lines, read_text, standard_library
-from minirnn.data.token_file import TokenFile, encode_file
+from minirnn.data.text import Corpus, TextFiles, open_text, read_lines, read_text, standard_library
+from minirnn.data.token_file import TokenFile, encode_file, kept_tokens
 from minirnn.data.tokenizers import (
     TOKENIZERS,
     UNKNOWN,
@@ -28,6 +28,8 @@ __all__ = [
     # text
     "Corpus",
     "TextError",
+    "TextFiles",
+    "open_text",
     "read_lines",
     "read_pieces",
     "read_text",
@@ -43,6 +45,7 @@ __all__ = [
     "tokenizer_from_dict",
     "TokenFile",
     "encode_file",
+    "kept_tokens",
     # one long sequence
     "Chunk",
     "Streams",

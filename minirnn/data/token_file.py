@@ -3,9 +3,12 @@
 The file is a safetensors file of one array, "tokens" (N,), and in its header the tokenizer that made it.
 """
 
+import itertools
 import json
 import os
+import tempfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +19,10 @@ from minirnn.data.tokenizers import Tokenizer, tokenizer_from_dict
 from minirnn.module import Array
 from minirnn.whole_file import whole_file
 
-__all__ = ["TokenFile", "encode_file"]
+__all__ = ["TokenFile", "encode_file", "kept_tokens"]
 
 _DTYPES: dict[str, np.dtype[Any]] = {"U8": np.dtype("<u1"), "U16": np.dtype("<u2"), "U32": np.dtype("<u4")}
+_IN_MEMORY = 1 << 24  # bytes of tokens that need no file
 _MOST = 2**62  # more tokens than any file holds: the header's room is measured with it
 _LONGEST_HEADER = 100_000_000  # as the format has it
 
@@ -35,7 +39,7 @@ def encode_file(
     The text passes through memory in pieces of about piece_bytes; `out` appears whole or not at all. Returns it,
     opened. TextError: no UTF-8 text, or an empty one. OSError: the file cannot be read, or `out` not be written.
     """
-    kind = next(name for name, dtype in _DTYPES.items() if len(tokenizer) <= 256**dtype.itemsize)
+    kind = _kind_of(len(tokenizer))
     dtype = _DTYPES[kind]
     room = len(_header(kind, _MOST, _MOST, _MOST, tokenizer))
     count = unknown = crc = 0
@@ -52,6 +56,32 @@ def encode_file(
         file.seek(0)
         file.write(_header(kind, count, unknown, crc, tokenizer, room))
     return TokenFile(out)
+
+
+def kept_tokens(pieces: Iterable[Array], size: int) -> Array:
+    """Tokens 0 .. size - 1 that come piece by piece as one array (N,), in the smallest unsigned dtype that holds them.
+
+    A long one is in a file without a name in the folder for passing files (TMPDIR), read from there where it is looked
+    at, and gone when the array is. OSError: there is no room for it.
+    """
+    dtype, kept, held = _DTYPES[_kind_of(size)], [], 0
+    source = iter(pieces)
+    for piece in source:
+        kept.append(piece.astype(dtype))
+        held += kept[-1].nbytes
+        if held > _IN_MEMORY:
+            break
+    else:
+        return np.concatenate(kept) if kept else np.empty(0, dtype)
+    with tempfile.TemporaryFile() as file:
+        for piece in itertools.chain(kept, source):
+            file.write(piece.astype(dtype).tobytes())
+        file.flush()
+        return np.memmap(file, dtype, mode="r")
+
+
+def _kind_of(size: int) -> str:
+    return next(name for name, dtype in _DTYPES.items() if size <= 256**dtype.itemsize)
 
 
 class TokenFile:

@@ -64,14 +64,14 @@ def _summed(
     first = first[share_of(len(first), ranks.rank, ranks.size)]
     if not len(first):
         return 0.0, 0
-    places = first + np.arange(-min(CONTEXT, start - 1), length)[:, None]
-    scored = (places >= first) & (places < len(tokens))
-    places = np.minimum(places, len(tokens) - 1)
-    inputs, targets = tokens[places - 1], np.where(scored, tokens[places], _IGNORED)
     total, right, state = 0.0, 0, None
-    for t in range(0, len(places), seq_length):
-        chunk = slice(t, t + seq_length)
-        logits, state = model(inputs[chunk], state)  # type: ignore[operator]
-        total += float(cross_entropy(logits, targets[chunk], ignore_index=_IGNORED, reduction="sum"))
-        right += int(np.sum(np.argmax(logits, axis=-1) == targets[chunk]))
+    for t in range(-min(CONTEXT, start - 1), length, seq_length):
+        places = first + np.arange(t, min(t + seq_length, length))[:, None]
+        scored = (places >= first) & (places < len(tokens))
+        places = np.minimum(places, len(tokens) - 1)
+        inputs, here = (tokens[at].astype(np.int64, copy=False) for at in (places - 1, places))
+        targets = np.where(scored, here, _IGNORED)
+        logits, state = model(inputs, state)  # type: ignore[operator]
+        total += float(cross_entropy(logits, targets, ignore_index=_IGNORED, reduction="sum"))
+        right += int(np.sum(np.argmax(logits, axis=-1) == targets))
     return total, right

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minirnn.data import Corpus, read_text, standard_library
+from minirnn.data import Corpus, TextFiles, open_text, standard_library
 from minirnn.engines import engine, engine_names
 from minirnn.module import Module
 from minirnn.optim import Adam, AdamW
@@ -40,9 +40,9 @@ Best = tuple[int, float, Mapping[str, Any]]  # a validation's step and metric, a
 Listeners = Sequence[Callback | Callable[[Progress], Any]]
 
 
-def corpus_of(config: TrainConfig) -> Corpus:
+def corpus_of(config: TrainConfig) -> Corpus | TextFiles:
     """The config's text; the source of Python's standard library where it names none."""
-    return standard_library() if config.text is None else read_text(config.text)
+    return standard_library() if config.text is None else open_text(config.text)
 
 
 def experiment_of(config: TrainConfig, comm: Any = None) -> Experiment:

@@ -2,13 +2,14 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minirnn.data import TOKENIZERS, Chunk, Corpus, TextError, Tokenizer, ngram_bits, streams
+from minirnn.data import TOKENIZERS, Chunk, Corpus, TextError, TextFiles, Tokenizer, kept_tokens, streams
+from minirnn.data.ngrams import GramCounts, most_order, witten_bell_bits
 from minirnn.layers import Dropout, Embedding, Linear
 from minirnn.losses import cross_entropy
 from minirnn.module import Array, Module, tie
@@ -18,9 +19,9 @@ from minirnn.train.experiment import Experiment
 from minirnn.train.recurrent_layers import recurrent_layer
 from minirnn.train.sample import sample
 
-__all__ = ["LanguageModel", "held_out_start", "language_model", "next_token_loss", "text_experiment"]
+__all__ = ["LanguageModel", "Reading", "held_out_start", "language_model", "next_token_loss", "text_experiment"]
 
-HELD_OUT_SHARE = 0.1
+HELD_OUT_SHARE, HELD_OUT_MOST = 0.1, 5_000_000
 QUICK_LOOK = 20_000  # held-out tokens scored while training; at the end all of them are
 EXCERPT_STEPS, EXCERPT_STREAMS = 64, 4
 SAMPLE_LENGTH, SAMPLE_TEMPERATURE = 300, 0.7
@@ -91,40 +92,42 @@ def next_token_loss(model: Any, chunk: Chunk, state: Any, rng: np.random.Generat
     return cross_entropy(logits, chunk.targets), state
 
 
-def held_out_start(corpus: Corpus) -> int:
-    """Where the held-out part of a text begins: its last tenth, at least one character."""
-    return len(corpus.text) - max(1, int(len(corpus.text) * HELD_OUT_SHARE))
+def held_out_start(corpus: Corpus | TextFiles) -> int:
+    """Where the held-out part of a text begins: its last tenth, from 1 to HELD_OUT_MOST characters."""
+    return corpus.characters - min(max(1, int(corpus.characters * HELD_OUT_SHARE)), HELD_OUT_MOST)
 
 
 def text_experiment(
-    corpus: Corpus,
+    corpus: Corpus | TextFiles,
     config: TrainConfig,
     *,
     tokenizer: Tokenizer | None = None,
     yardsticks: Mapping[str, float] | None = None,
     comm: Any = None,
 ) -> Experiment:
-    """A language model to be trained on the first 90 % of a text and scored on the rest.
+    """A language model to be trained on the first 90 % of a text and scored on the rest (of which 5 million characters
+    are enough). The text is read piece by piece, and its tokens are kept as `kept_tokens` does.
 
     tokenizer, yardsticks: those of a run that is resumed; made from the text where they are left out. comm: the
     ranks that share the scoring, as `fit` takes them.
     TextError: a text that is too short for the streams.
     """
     split = held_out_start(corpus)
-    tokenizer = tokenizer or TOKENIZERS[config.tokenizer].from_text(corpus.text[:split], max_size=config.vocabulary)
-    training, held_out = tokenizer.encode(corpus.text[:split]), tokenizer.encode(corpus.text[split:])
-    if len(training) < 2 * config.batch + 1 or not len(held_out):
+    made = TOKENIZERS[config.tokenizer]
+    tokenizer = tokenizer or made.from_text(corpus.pieces(stop=split), max_size=config.vocabulary)
+    read = Reading(tokenizer, 0 if yardsticks else len(YARDSTICKS) - 1)
+    tokens = kept_tokens(read.encoded(corpus, split), len(tokenizer))
+    start, count, characters = read.training, len(tokens) - read.training, corpus.characters - split
+    training, held_out = tokens[:start], tokens[start:]
+    if start < 2 * config.batch + 1 or not count:
         raise TextError(
-            f"{corpus.source}: the text is too short: its first 90 % are {len(training)} {config.tokenizer}s, at least "
+            f"{corpus.source}: the text is too short: its first 90 % are {start} {config.tokenizer}s, at least "
             f"{2 * config.batch + 1} are needed for a batch of {config.batch} streams"
         )
-    tokens = np.concatenate([training, held_out])
-    start, characters = len(training), len(corpus.text) - split
-    per_char = len(held_out) / characters / math.log(2)  # nats a token -> bits a character
+    per_char = count / characters / math.log(2)  # nats a token -> bits a character
     if yardsticks is None:
-        orders = [ngram_bits(training, held_out, len(tokenizer), order) for order in range(len(YARDSTICKS))]
-        yardsticks = {name: bits * len(held_out) / characters for name, bits in zip(YARDSTICKS, orders, strict=True)}
-    unknown = 0 if tokenizer.unknown is None else int((held_out == tokenizer.unknown).sum())
+        bits = witten_bell_bits(read.seen, read.wanted)
+        yardsticks = {name: one * count / characters for name, one in zip(YARDSTICKS, bits, strict=False)}
 
     def validate(model: Module) -> dict[str, float]:
         nats = score(model, tokens[: start + QUICK_LOOK], start, comm=comm).nats
@@ -140,7 +143,7 @@ def text_experiment(
             **{f"{name}_bits_per_char": bits for name, bits in yardsticks.items()},
         }
 
-    first_line = corpus.text[: corpus.text.find("\n") + 1][:80]
+    first_line = _first_line(corpus)
 
     def shown(model: Module) -> str:
         rng = np.random.default_rng(config.seed)
@@ -160,19 +163,59 @@ def text_experiment(
         tokens_per_step=config.batch * config.seq_length * config.accumulate,
         data={
             "source": corpus.source,
-            "characters": len(corpus.text),
+            "characters": corpus.characters,
             "first_line": first_line,
-            "sha256": hashlib.sha256(corpus.text.encode("utf-8", "surrogatepass")).hexdigest(),
+            "sha256": read.checksum.hexdigest(),
             "training": start,
-            "held_out": len(held_out),
-            "unknown": unknown,
+            "held_out": count,
+            "unknown": read.unknown,
             "yardsticks": dict(yardsticks),
         },
     )
+
+
+class Reading:
+    """What one reading of a text finds beside its tokens, so that no more than a piece of it is in memory.
+
+    order: of the n-grams that are counted.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, order: int = 0):
+        self.tokenizer = tokenizer
+        self.checksum = hashlib.sha256()
+        self.training = self.unknown = 0  # tokens of the training part; unknown ones of the held-out part
+        self.seen = self.wanted = GramCounts(len(tokenizer), min(order, most_order(len(tokenizer))))
+
+    def encoded(self, corpus: Corpus | TextFiles, split: int) -> Iterator[Array]:
+        """The tokens of the training part, then those of the rest."""
+        for tokens in self.tokenizer.encode_pieces(self._read(corpus.pieces(stop=split))):
+            self.training += tokens.size
+            self.seen.add(tokens)
+            yield tokens
+        self.wanted = self.seen.following()
+        for tokens in self.tokenizer.encode_pieces(self._read(corpus.pieces(split))):
+            self.wanted.add(tokens)
+            self.unknown += 0 if self.tokenizer.unknown is None else int((tokens == self.tokenizer.unknown).sum())
+            yield tokens
+
+    def _read(self, pieces: Iterator[str]) -> Iterator[str]:
+        for piece in pieces:
+            self.checksum.update(piece.encode("utf-8", "surrogatepass"))
+            yield piece
+
+
+def _first_line(corpus: Corpus | TextFiles) -> str:
+    """The first 80 characters of the first line; nothing where no line ends."""
+    head = ""
+    for piece in corpus.pieces():
+        head += piece[: 80 - len(head)]
+        if "\n" in piece:
+            return head[: head.find("\n") + 1] or head
+    return ""
 
 
 def _excerpt(held_out: Array) -> Array:
     """The first tokens as streams side by side, each going on where the one before it ends: (N,) -> (T, B)."""
     streams = min(EXCERPT_STREAMS, len(held_out))
     steps = min(EXCERPT_STEPS, len(held_out) // streams)
-    return held_out[: streams * steps].reshape(streams, steps).T
+    return held_out[: streams * steps].reshape(streams, steps).T.astype(np.int64)

@@ -5,12 +5,10 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
-from minirnn.data import Corpus
+from minirnn.data import Corpus, TextFiles, kept_tokens
 from minirnn.train.evaluate import score
 from minirnn.train.execute import corpus_of
-from minirnn.train.language_model import held_out_start
+from minirnn.train.language_model import Reading, held_out_start
 from minirnn.train.metrics import COLUMNS, read_metrics
 from minirnn.train.run import DESCRIPTION, Run, read_description
 from minirnn.train.sequence_task import task_figures, task_of
@@ -49,7 +47,7 @@ def list_runs(folder: str | os.PathLike[str]) -> list[RunSummary]:
     return sorted((_summary(path.parent) for path in folder.rglob(DESCRIPTION)), key=lambda run: (run.started, run[0]))
 
 
-def evaluate(run: Run, corpus: Corpus | None = None) -> Evaluation:
+def evaluate(run: Run, corpus: Corpus | TextFiles | None = None) -> Evaluation:
     """Score a run's model on a text, by default on what was held out of its own.
 
     Figures: bits_per_char, nats (a token), perplexity (of a token), accuracy, tokens; of a task: its loss and metric.
@@ -64,10 +62,10 @@ def evaluate(run: Run, corpus: Corpus | None = None) -> Evaluation:
     if corpus is None:
         corpus = corpus_of(run.config)
         start, what = held_out_start(corpus), "the held-out part of "
-    before, text = run.tokenizer.encode(corpus.text[:start]), corpus.text[start:]
-    tokens = np.concatenate([before, run.tokenizer.encode(text)])
-    found = score(run.model, tokens, len(before))
-    bits = found.nats * found.tokens / len(text) / math.log(2)
+    read = Reading(run.tokenizer)
+    tokens = kept_tokens(read.encoded(corpus, start), len(run.tokenizer))
+    found = score(run.model, tokens, read.training)
+    bits = found.nats * found.tokens / (corpus.characters - start) / math.log(2)
     figures = {
         "bits_per_char": bits,
         "nats": found.nats,

@@ -19,6 +19,13 @@ def test_pieces_joined_are_the_text(tmp_path_factory, text, piece_bytes):
         (b"\xef\xbb\xbfabc\xffdef", "byte 0xff at offset 6 is not UTF-8"),
         ("é한".encode()[:-1], "byte 0xed at offset 2 is not UTF-8"),
         (b"abcd\0e", "NUL byte at offset 4"),
+        ("text".encode("utf-16"), "UTF-16 text came, UTF-8 expected; convert it: iconv -f UTF-16 -t UTF-8"),
+        ("한글".encode("utf-16"), "UTF-16 text came"),
+        ("text".encode("utf-32"), "UTF-32 text came"),
+        (b"\xfe\xff" + "text".encode("utf-16-be"), "UTF-16 text came"),
+        ("text é".encode("utf-16-le"), "UTF-16LE text came"),
+        ("text é".encode("utf-16-be"), "UTF-16BE text came"),
+        (b"\0\0\0\0", "NUL byte at offset 0"),
     ],
 )
 def test_the_offset_of_what_is_no_text_is_told_whatever_the_pieces(tmp_path, content, says, piece_bytes):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minirnn.data import ngram_bits
+from minirnn.data import ngram_bits, ngrams
 
 
 def witten_bell(training, context, token, vocabulary):
@@ -20,7 +20,7 @@ def witten_bell(training, context, token, vocabulary):
     return (followers[token] + len(followers) * shorter) / (followers.total() + len(followers))
 
 
-@given(st.lists(st.integers(0, 3), min_size=4, max_size=30), st.lists(st.integers(0, 3), min_size=1, max_size=9))
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=30), st.lists(st.integers(0, 3), min_size=1, max_size=9))
 def test_bits_are_those_of_the_recursion(training, held_out):
     text = training + held_out
     for order in range(4):
@@ -42,6 +42,28 @@ def test_the_probabilities_after_a_context_sum_to_one():
 def test_keys_that_do_not_fit_are_refused(size, order):
     with pytest.raises(ValueError, match="64-bit"):
         ngram_bits(np.arange(4), np.arange(4), size, order)
+
+
+@pytest.mark.parametrize("size", [40, 5000])
+def test_a_text_in_pieces_is_counted_as_one(size, monkeypatch):
+    """Runs that cross pieces, sums over more than one piece, and keys of 32 and 64 bits."""
+    rng = np.random.default_rng(size)
+    training, held_out = rng.integers(0, size, 900) // 8 * 8, rng.integers(0, size, 90) // 8 * 8
+    whole = [ngram_bits(training, held_out, size, order) for order in range(4)]
+    monkeypatch.setattr(ngrams, "_PIECE", 7)
+    assert np.allclose([ngram_bits(training.astype(np.uint16), held_out, size, order) for order in range(4)], whole)
+    seen = ngrams.GramCounts(size, 3)
+    for part in np.array_split(training, [1, 2, 500]):
+        seen.add(part)
+    wanted = seen.following()
+    for part in np.array_split(held_out, 5):
+        wanted.add(part)
+    assert np.allclose(ngrams.witten_bell_bits(seen, wanted), whole)
+    assert seen.counts.sum() == 898
+
+
+def test_the_longest_runs_are_those_whose_keys_fit():
+    assert [ngrams.most_order(size) for size in (1, 2, 4, 2**21, 2**31, 2**31 + 1)] == [62, 62, 31, 2, 2, 1]
 
 
 def test_no_held_out_text_is_refused():

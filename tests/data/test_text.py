@@ -1,6 +1,9 @@
+import os
+import threading
+
 import pytest
 
-from minirnn.data import read_lines, read_text, standard_library
+from minirnn.data import Corpus, TextError, open_text, read_lines, read_text, standard_library
 
 
 def test_a_file_is_read_with_newlines_of_one_kind(tmp_path):
@@ -16,7 +19,46 @@ def test_a_folder_is_its_text_files_in_order_of_path(tmp_path):
     (tmp_path / "b" / "c.txt").write_text("second")
     (tmp_path / "b" / "image.png").write_bytes(b"\x89PNG\0")
     (tmp_path / ".hidden" / "d.txt").write_text("never")
-    assert read_text(tmp_path) == ("first second", str(tmp_path), 2, 1)
+    assert read_text(tmp_path) == ("first \nsecond", str(tmp_path), 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("files", "text"),
+    [
+        ({"a": "one\n", "b": "two"}, "one\ntwo"),
+        ({"a": "one", "b": "two", "c": "three\n"}, "one\ntwo\nthree\n"),
+        ({"a": "one", "b": "", "c": "three"}, "one\nthree"),
+        ({"a": "", "b": "two"}, "two"),
+        ({"a": "one", "b": "\0", "c": "three"}, "one\nthree"),
+        ({"a": "one", "b": "\r\n", "c": "three"}, "one\n\nthree"),
+    ],
+)
+def test_the_files_of_a_folder_are_not_glued_together(files, text, tmp_path):
+    for name, content in files.items():
+        (tmp_path / name).write_text(content, newline="")
+    assert read_text(tmp_path).text == text
+    opened = open_text(tmp_path)
+    assert (opened.text, opened.characters) == (text, len(text))
+
+
+def test_any_part_of_a_text_can_be_read_again(tmp_path):
+    for name, content in {"a": "añb", "b": "", "c": "x\r\ny", "d": "한글\n", "e": "end"}.items():
+        (tmp_path / name).write_text(content, newline="")
+    opened, whole = open_text(tmp_path), read_text(tmp_path)
+    for start in range(whole.characters + 2):
+        for stop in [*range(whole.characters + 2), None]:
+            assert "".join(opened.pieces(start, stop)) == "".join(whole.pieces(start, stop)) == whole.text[start:stop]
+    (tmp_path / "c").write_text("x")
+    with pytest.raises(TextError, match=r"c: the file changed while it was read: it had 4 characters, 1 came"):
+        opened.text  # noqa: B018
+
+
+def test_a_pipe_is_read_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_text("from a pipe"))
+    writer.start()
+    assert open_text(tmp_path / "pipe") == Corpus("from a pipe", str(tmp_path / "pipe"), 1, 0)
+    writer.join()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from minirnn.data import TOKENIZERS, TokenFile, Vocabulary, encode_file, streams
+from minirnn.data import TOKENIZERS, TokenFile, Vocabulary, encode_file, kept_tokens, streams
 from minirnn.data.files import PIECE_BYTES
 
 
@@ -110,6 +110,20 @@ def test_an_empty_text_is_refused_and_no_file_is_left(tmp_path):
     with pytest.raises(ValueError, match="the text is empty"):
         encode_file(tmp_path / "text", Vocabulary("a"), tmp_path / "tokens")
     assert [file.name for file in tmp_path.iterdir()] == ["text"]
+
+
+@pytest.mark.parametrize("most", [0, 5, 10**6])
+@pytest.mark.parametrize(("size", "dtype"), [(256, "uint8"), (257, "uint16"), (70_000, "uint32")])
+def test_tokens_are_kept_in_the_smallest_dtype_in_memory_or_in_a_file(size, dtype, most, monkeypatch):
+    from minirnn.data import token_file
+
+    monkeypatch.setattr(token_file, "_IN_MEMORY", most)
+    tokens = np.random.default_rng(0).integers(0, size, 1000)
+    kept = kept_tokens(iter(np.split(tokens, [0, 3, 3, 500])), size)
+    assert kept.dtype == dtype
+    assert np.array_equal(kept, tokens)
+    assert isinstance(kept, np.memmap) == (most < 1000)
+    assert kept_tokens([], size).shape == kept_tokens([tokens[:0]], size).shape == (0,)
 
 
 def test_pieces_have_a_size_by_default(tmp_path):

@@ -1,3 +1,4 @@
+import itertools
 import json
 
 import numpy as np
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from minirnn.data import TOKENIZERS, UNKNOWN, ByteTokenizer, Vocabulary, WordTokenizer, load_tokenizer
 from minirnn.data import tokenizer_from_dict as from_dict
-from minirnn.data.tokenizers.words import LONGEST_WORD, split_words
+from minirnn.data.tokenizers.words import LONGEST_WORD, split_words, split_words_of_pieces
 
 KINDS = pytest.mark.parametrize("kind", TOKENIZERS)
 texts = st.text(st.sampled_from("ab1_é한글 \n.'\u0301😀") | st.characters(exclude_categories=["Cs"]))
@@ -74,6 +75,32 @@ def test_korean_syllables_are_one_character_and_three_bytes_each():
 )
 def test_words_are_runs_of_letters_and_digits_and_everything_else_by_itself(text, words):
     assert split_words(text) == words
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["नमस्ते", " ", "हिन्दी", "।"],  # vowel signs and viramas
+        ["தமிழ்", " ", "மொழி"],
+        ["ภาษาไทย", " ", "ที่"],
+        ["مُحَمَّد", "،", "سَلام"],  # points above and below
+        ["שָׁלוֹם", " ", "עולם"],
+        ["cafe\u0301", ",", "e\u0301te\u0301"],  # decomposed accents
+        ["می\u200cخواهم", " ", "क्\u200dष"],  # joiners
+        ["ខ្មែរ", " ", "မြန်မာ"],
+    ],
+)
+def test_marks_belong_to_the_letter_that_they_combine_with(words):
+    assert split_words("".join(words)) == words
+    for cut in range(len("".join(words))):
+        pieces = ["".join(words)[:cut], "".join(words)[cut:]]
+        assert list(itertools.chain.from_iterable(split_words_of_pieces(pieces))) == words
+
+
+def test_a_mark_without_a_letter_is_by_itself():
+    assert split_words(" \u0301a\u0301!\u0301") == [" ", "\u0301", "a\u0301", "!", "\u0301"]
+    long = "क" + "ि" * LONGEST_WORD
+    assert [len(word) for word in split_words(long)] == [LONGEST_WORD, 1]
 
 
 @pytest.mark.parametrize(

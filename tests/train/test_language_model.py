@@ -1,13 +1,17 @@
+import hashlib
 import math
+import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minirnn.data import ByteTokenizer, Corpus, TextError
+from minirnn.data import ByteTokenizer, Corpus, TextError, ngram_bits, open_text, read_text, token_file
 from minirnn.losses import cross_entropy
 from minirnn.train import CELLS, LanguageModel, TrainConfig, held_out_nats, read_metrics, score, text_experiment, train
+from minirnn.train.language_model import held_out_start
 
 CORPUS = Corpus("abcabdabeabf" * 60, "letters", 1, 0)
 SMALL = {"hidden": 16, "embedding": 8, "batch": 4, "seq_length": 12}
@@ -71,6 +75,62 @@ def test_the_data_of_an_experiment_says_what_is_held_out():
     corpus = Corpus("ab" * 90 + "ac" * 10, "letters", 1, 0)
     data = text_experiment(corpus, TrainConfig(steps=10, **SMALL)).data
     assert (data["training"], data["held_out"], data["unknown"]) == (180, 20, 10)
+
+
+@pytest.mark.parametrize("tokenizer", ["character", "byte", "word"])
+def test_a_text_in_its_files_makes_the_experiment_of_one_in_memory(tokenizer, tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    text = "".join(rng.choice(list("abc é한\n"), 900))
+    (tmp_path / "a").write_text(text[:400])
+    (tmp_path / "b").write_text(text[400:])
+    config = TrainConfig(steps=1, tokenizer=tokenizer, **SMALL)
+    whole = text_experiment(read_text(tmp_path), config)
+    monkeypatch.setattr(token_file, "_IN_MEMORY", 10)
+    opened = text_experiment(open_text(tmp_path), config)
+    assert opened.data == whole.data
+    assert opened.tokenizer == whole.tokenizer
+    assert opened.batches.state_dict() == whole.batches.state_dict()
+    assert np.array_equal(opened.excerpt, whole.excerpt)
+    assert opened.excerpt.dtype == np.int64
+    assert opened.figures(opened.model) == whole.figures(whole.model)
+    together = read_text(tmp_path).text
+    start = held_out_start(read_text(tmp_path))
+    assert whole.data["sha256"] == hashlib.sha256(together.encode()).hexdigest()
+    assert whole.data["first_line"] == together[: together.find("\n") + 1][:80]
+    tokens = [whole.tokenizer.encode(part) for part in (together[:start], together[start:])]
+    assert [whole.data["training"], whole.data["held_out"]] == [len(part) for part in tokens]
+    bits = ngram_bits(*tokens, len(whole.tokenizer), 3) * len(tokens[1]) / (len(together) - start)
+    assert math.isclose(whole.data["yardsticks"]["trigram"], bits)
+
+
+def test_a_long_text_takes_a_few_bytes_a_character(tmp_path):
+    """What is held of it: 1 byte a character, in a file, and some pieces of a megabyte."""
+    size = 12_000_000
+    pattern = np.random.default_rng(0).choice(list(b"abcdefgh ijklmn\n"), 100_003).astype(np.uint8)
+    (tmp_path / "text").write_bytes(np.resize(pattern, size).tobytes())
+    tracemalloc.start()
+    experiment = text_experiment(open_text(tmp_path / "text"), TrainConfig(steps=1, **SMALL))
+    next(experiment.batches)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    print(f"{peak / size:.1f} bytes a character")
+    assert peak < 6 * size
+    assert experiment.data["characters"] == size
+
+
+def test_no_more_than_some_millions_of_characters_are_held_out():
+    held_out = lambda characters: characters - held_out_start(SimpleNamespace(characters=characters))
+    assert [held_out(n) for n in (5, 25, 50_000_000, 10**9)] == [1, 2, 5_000_000, 5_000_000]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("ab\ncd", "ab\n"), ("abcd", ""), ("\nab", "\n"), ("x" * 90 + "\n", "x" * 80), ("x" * 90, "")]
+)
+def test_a_sample_begins_with_the_first_line(text, line):
+    data = text_experiment(
+        Corpus(text * 20 if line else text, "", 1, 0), TrainConfig(steps=1, **SMALL | {"batch": 1})
+    ).data
+    assert data["first_line"] == line
 
 
 @pytest.mark.parametrize("text", ["abcdefghij", "a" * 71])

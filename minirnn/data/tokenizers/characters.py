@@ -30,13 +30,17 @@ class Vocabulary(ListedTokenizer):
                 raise ValueError(f"Vocabulary: {character!r} came, single characters were expected")
             if "\ud800" <= character <= "\udfff":
                 raise ValueError(f"Vocabulary: {character!r} came, half of a surrogate pair: no character")
-        self._codes = np.array([ord(character) for character in self.characters[1:]], np.uint32)
+        codes = [ord(character) for character in self.characters[1:]]
+        self._tokens = np.zeros(max(codes, default=-1) + 2, np.int64)  # by code point; the last is all greater ones'
+        self._tokens[codes] = np.arange(1, len(codes) + 1)
 
     @classmethod
     def from_text(cls, text: str | Iterable[str], *, max_size: int | None = None) -> Self:
         counts: Counter[str] = Counter()
         for piece in [text] if isinstance(text, str) else text:
-            counts.update(piece)
+            codes = np.bincount(_codes(piece))
+            there = np.flatnonzero(codes)
+            counts.update(dict(zip(map(chr, there.tolist()), codes[there].tolist(), strict=True)))
         return cls(most_frequent(counts, max_size))
 
     def entries(self) -> tuple[str, ...]:
@@ -47,11 +51,8 @@ class Vocabulary(ListedTokenizer):
 
     def encode(self, text: str) -> Array:
         """The text's tokens, (len(text),) int64; characters that are not in the vocabulary are 0."""
-        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-        if not self._codes.size:
-            return np.zeros(codes.size, np.int64)
-        places = np.minimum(np.searchsorted(self._codes, codes), self._codes.size - 1)
-        return np.where(self._codes[places] == codes, places + 1, 0).astype(np.int64)
+        tokens: Array = self._tokens[np.minimum(_codes(text), len(self._tokens) - 1)]
+        return tokens
 
     def to_dict(self) -> dict[str, Any]:
         return {"kind": self.kind, "characters": "".join(self.characters[1:])}
@@ -63,3 +64,8 @@ class Vocabulary(ListedTokenizer):
         if vocabulary.to_dict() != description:
             raise ValueError("a character tokenizer's characters are not each there once, in order of code point")
         return vocabulary
+
+
+def _codes(text: str) -> Array:
+    """The text's code points."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")

@@ -1,8 +1,10 @@
 """Words as integers."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -16,16 +18,36 @@ __all__ = ["LONGEST_WORD", "WordTokenizer", "split_words", "split_words_of_piece
 LONGEST_WORD = 64
 """A longer run of letters and digits is several words, so that one never fills the memory."""
 
-_WORD = re.compile(rf"[^\W_]{{1,{LONGEST_WORD}}}|[\W_]")
+_FIRST_MARK, _LAST_MARK = 0x300, 0x1F000  # beyond are emoji, CJK, and variation selectors of these
+
+
+_PLAIN = re.compile(rf"[^\W_]{{1,{LONGEST_WORD}}}|[\W_]")  # three times as quick, where no marks are
+
+
+@cache
+def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """A word, and what no plain pattern knows: the marks that combine with letters (accents, the vowel signs of Indic
+    scripts, Arabic and Hebrew points), and joiners.
+
+    A word is a letter or digit and what follows it of letters, digits, marks and joiners; or any one character."""
+    marks = "".join(c for c in map(chr, range(_FIRST_MARK, _LAST_MARK)) if unicodedata.category(c)[0] == "M")
+    combining = rf"[{marks}\u200c\u200d]"
+    word = rf"[^\W_](?:[^\W_]|{combining}){{0,{LONGEST_WORD - 1}}}|[\W_]"
+    return re.compile(word), re.compile(combining)
+
+
+def _word(text: str) -> re.Pattern[str]:
+    """The pattern of the text's words."""
+    return _PLAIN if text.isascii() or _patterns()[1].search(text) is None else _patterns()[0]
 
 
 def split_words(text: str) -> list[str]:
-    """The text cut into words: runs of letters and digits (of any script; at most LONGEST_WORD), and every other
-    character, white space too, by itself. Joined, they are the text.
+    """The text cut into words: runs of letters and digits (of any script, with the marks that combine with them; at
+    most LONGEST_WORD), and every other character, white space too, by itself. Joined, they are the text.
 
     split_words("It's 9 am.") -> ["It", "'", "s", " ", "9", " ", "am", "."]
     """
-    return _WORD.findall(text)
+    return _word(text).findall(text)
 
 
 def split_words_of_pieces(pieces: Iterable[str]) -> Iterator[list[str]]:
@@ -33,7 +55,7 @@ def split_words_of_pieces(pieces: Iterable[str]) -> Iterator[list[str]]:
     rest = ""
     for piece in pieces:
         words = split_words(rest + piece)
-        rest = words.pop() if words and words[-1].isalnum() and len(words[-1]) < LONGEST_WORD else ""
+        rest = words.pop() if words and words[-1][0].isalnum() and len(words[-1]) < LONGEST_WORD else ""
         yield words
     yield [rest] if rest else []
 
@@ -52,7 +74,7 @@ class WordTokenizer(ListedTokenizer):
         self.words = (UNKNOWN, *words)
         self._tokens: dict[str, int] = {}
         for token, word in enumerate(self.words):
-            if not isinstance(word, str) or not _WORD.fullmatch(word):
+            if not isinstance(word, str) or not _word(word).fullmatch(word):
                 raise ValueError(f"WordTokenizer: {word!r} came, single words were expected (see split_words)")
             if "\ud800" <= word <= "\udfff":
                 raise ValueError(f"WordTokenizer: {word!r} came, half of a surrogate pair: no character")
