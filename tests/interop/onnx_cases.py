@@ -4,6 +4,7 @@ import numpy as np
 
 import minirnn
 from minirnn import Bidirectional, Linear, Recurrent, Sequential, Stacked, cells, layers, tree
+from minirnn.interop.onnx import to_onnx
 from minirnn.layers import Counted, DeepTransition, DenselyConnected, Highway, LearnedInitialState, Pool, TimeReversed
 
 LENGTHS = np.array([6, 2, 4])
@@ -115,3 +116,14 @@ def worst_error(came, expected):
         apart = np.where((one == other) | (np.isnan(one) & np.isnan(other)), 0.0, np.abs(one - other))
         worst = max(worst, float(np.nan_to_num(apart / beside, nan=np.inf).max(initial=0.0)))
     return worst
+
+
+XS = np.random.default_rng(0).standard_normal((5, 2, 3), dtype=np.float32)
+
+
+def tagger(path, rng=0):
+    """A GRU with a head of one output, and its file, which takes XS."""
+    rng = np.random.default_rng(rng)
+    model = Sequential(minirnn.GRU(3, 4, rng=rng), Linear(4, 1, rng=rng))
+    to_onnx(model, XS, path)
+    return model

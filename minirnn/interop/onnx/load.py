@@ -9,7 +9,7 @@ import autograd.numpy as np
 import numpy as onp
 
 from minirnn import functional, tree
-from minirnn.boxes import StaleBoxError, shape_of
+from minirnn.boxes import StaleBoxError, dtype_of, shape_of
 from minirnn.interop.onnx.cells import RECURRENT, check_layer, layer_of
 from minirnn.interop.onnx.evaluate import compute
 from minirnn.interop.onnx.reading import Body, Step, read
@@ -49,7 +49,10 @@ class OnnxModel(Module):
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         if len(inputs) > len(self.input_names):
             raise ValueError(f"OnnxModel: {len(inputs)} inputs came, {self.extra_repr()} were expected")
-        given = {**dict(zip(self.input_names, inputs, strict=False)), **named}
+        placed = dict(zip(self.input_names, inputs, strict=False))
+        for name in placed.keys() & named.keys():
+            raise ValueError(f"OnnxModel: {name} came by place and by name, once was expected")
+        given = {**placed, **named}
         missing = [name for name in self.input_names if name not in given]
         unexpected = [name for name in given if name not in (*self.input_names, *self.optional_names)]
         if missing or unexpected:
@@ -232,15 +235,23 @@ def _scan(step: Step, inputs: list[Any], around: Mapping[str, Any], layers: Mapp
     backwards = step.attributes.get("scan_input_directions", [0] * count)
     scanned = len(body.outputs) - len(carried)
     collected: list[list[Any]] = [[] for _ in range(scanned)]
-    length = shape_of(sequences[0])[0]
-    for t in range(length):
-        now = [xs[length - 1 - t if back else t] for xs, back in zip(sequences, backwards, strict=True)]
-        given = {**around, **dict(zip(body.inputs, [*carried, *now], strict=True))}
-        known = _run(body.steps, given, layers)
-        results = [known[name] for name in body.outputs]
+    lengths = sorted({shape_of(xs)[0] for xs in sequences})
+    if len(lengths) != 1:
+        raise ValueError(f"OnnxModel: {step}: expected sequences of one length, got {lengths}")
+
+    def once(carried: list[Any], now: list[Any]) -> list[Any]:
+        known = _run(body.steps, {**around, **dict(zip(body.inputs, [*carried, *now], strict=True))}, layers)
+        return [known[name] for name in body.outputs]
+
+    for t in range(lengths[0]):
+        now = [xs[lengths[0] - 1 - t if back else t] for xs, back in zip(sequences, backwards, strict=True)]
+        results = once(carried, now)
         carried = results[: len(carried)]
         for column, value in zip(collected, results[len(carried) :], strict=True):
             column.append(value)
+    if not lengths[0]:  # what a step would give has the shape, without the first axis
+        tried = once(carried, [onp.zeros(shape_of(xs)[1:], dtype_of(xs)) for xs in sequences])[len(carried) :]
+        return [*carried, *[onp.zeros((0, *shape_of(one)), dtype_of(one)) for one in tried]]
     turned = step.attributes.get("scan_output_directions", [0] * scanned)
     stacked = [functional.stack(c[::-1] if back else c) for c, back in zip(collected, turned, strict=True)]
     return [*carried, *stacked]
