@@ -9,13 +9,15 @@ import functools
 import types
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from minirnn import tree
+from minirnn.held import Seen, contains, hides, is_open, rebuilt
 from minirnn.printing import printed
 
 __all__ = ["Array", "Buffer", "Incompatible", "Module", "Parameter", "tie"]
@@ -24,7 +26,8 @@ Array = NDArray[Any]
 """A NumPy array; inside a differentiated function, an autograd box that behaves like one."""
 
 
-class _Declaration(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Declaration:
     array: Array
     kind: str
 
@@ -63,7 +66,12 @@ class _Leaf:
         return self.kind == "parameter" and not self.frozen
 
 
-_Place = tuple[str, int, str, _Leaf, bool]
+class _Place(NamedTuple):
+    path: str
+    module: int
+    name: str
+    leaf: _Leaf
+    is_alias: bool
 
 
 class _Entry(NamedTuple):
@@ -82,6 +90,7 @@ class _Plan(NamedTuple):
     entries: list[_Entry]
     names: dict[str, int]  # every path, aliases included -> index into entries
     trainable: list[tuple[int, str, dict[str, Any], str]]  # (entry, path, the dict that holds it, under which name)
+    seen: list[Seen]  # every list and dict of the tree: its owner may change it at any time
 
 
 class Incompatible(NamedTuple):
@@ -99,78 +108,47 @@ def _structure_changed() -> None:
     _epoch += 1
 
 
-class _ModuleDict(dict[str, Any]):
-    """Children given as a dict; read-only, so that the tree never changes behind a plan's back."""
-
-    def _refuse(self, *args: object, **kwargs: object) -> None:
-        raise TypeError("a dict of Modules is registered when it is assigned; to change it, assign a new dict")
-
-    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _ModuleDict, (dict(self),)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "_ModuleDict":
-        return _ModuleDict({key: deepcopy(value, memo) for key, value in self.items()})
-
-
-def _contains(value: object, cls: type | tuple[type, ...]) -> bool:
-    if isinstance(value, dict):
-        return any(_contains(v, cls) for v in value.values())
-    if isinstance(value, (list, tuple)):
-        return any(_contains(v, cls) for v in value)
-    return isinstance(value, cls)
-
-
-def _captures_module(value: object) -> bool:
-    """Whether a function holds a Module that `bind` could not see: in its closure, its defaults or its `__self__`."""
-    if isinstance(value, types.MethodType):
-        return _contains(value.__self__, Module) or _captures_module(value.__func__)
-    if isinstance(value, functools.partial):
-        return _contains((value.args, value.keywords), Module) or _captures_module(value.func)
-    if isinstance(value, types.FunctionType):
-        held: list[object] = [value.__defaults__ or (), value.__kwdefaults__ or {}]
-        for cell in value.__closure__ or ():
-            try:
-                held.append(cell.cell_contents)
-            except ValueError:  # a cell that is not filled yet
-                continue
-        return _contains(held, Module) or any(_captures_module(h) for h in held if h is not value)  # f may call f
-    return isinstance(value, (list, tuple)) and any(_captures_module(v) for v in value)
-
-
-def _as_children(value: Any, where: str) -> Any:
-    """Modules, and nestings of them, with lists as tuples and dicts read-only."""
-    if value is None or isinstance(value, Module):
-        return value
-    if isinstance(value, dict):
-        return _ModuleDict({str(k): _as_children(v, f"{where}.{k}") for k, v in value.items()})
-    if isinstance(value, (list, tuple)):
-        return tuple(_as_children(v, f"{where}.{i}") for i, v in enumerate(value))
-    raise TypeError(f"{where}: {type(value).__name__} stands among Modules; keep Modules in a collection of their own")
-
-
 def _modules_in(value: Any, path: str) -> Iterator[tuple[str, "Module"]]:
     if isinstance(value, Module):
         yield path, value
     elif isinstance(value, dict):
         for key, child in value.items():
             yield from _modules_in(child, f"{path}.{key}")
-    elif isinstance(value, tuple):
+    elif isinstance(value, (list, tuple)):
         for i, child in enumerate(value):
             yield from _modules_in(child, f"{path}.{i}")
 
 
-def _replace_modules(value: Any, by: dict[int, "Module"]) -> Any:
-    if isinstance(value, Module):
-        return by[id(value)]
-    if isinstance(value, dict):
-        return _ModuleDict({key: _replace_modules(child, by) for key, child in value.items()})
-    return tuple([_replace_modules(child, by) for child in value]) if isinstance(value, tuple) else value
-
-
 def _is_array(value: object) -> bool:
     return isinstance(value, np.ndarray) or hasattr(value, "_node")  # an autograd box counts as the array it stands for
+
+
+def _problem(value: Any) -> str | None:
+    """Why a value that holds no Module to be found is no attribute of one, or None."""
+    if contains(value, _Declaration):
+        return "give each Parameter or Buffer an attribute of its own"
+    if _is_array(value) or (isinstance(value, (list, tuple, dict)) and contains(value, np.ndarray)):
+        return (
+            "an array came; wrap it in Parameter (trained) or Buffer (saved, not trained), or compute it from them "
+            "where it is used"
+        )
+    if holder := hides(value, Module):
+        return (
+            f"{holder} that holds a Module came; it would see that Module's own arrays and not the bound ones. Assign "
+            "the Module, or a list, tuple or dict of Modules, and call it in a method"
+        )
+    return None
+
+
+def _check_children(value: Any, where: str) -> None:
+    """TypeError unless the value is a Module, None, or a nesting of those."""
+    if isinstance(value, (dict, list, tuple)):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            _check_children(part, f"{where}.{key}")
+    elif value is not None and not isinstance(value, Module):
+        raise TypeError(
+            f"{where}: {type(value).__name__} stands among Modules; keep Modules in a collection of their own"
+        )
 
 
 class Module:
@@ -182,19 +160,26 @@ class Module:
             def __call__(self, x):
                 return x @ self.weight.T
 
-    `Parameter` and `Buffer` register arrays; Modules, and lists, tuples and dicts of Modules, register as children (a
-    list is kept as a tuple). Assigning an array to a registered name copies it into place.
+    `Parameter` and `Buffer` register arrays; Modules, and lists, tuples and dicts of Modules, register as children,
+    also what is put into a list or dict later. Assigning an array to a registered name copies it into place.
     """
 
     _leaves: dict[str, _Leaf]
     _aliases: set[str]  # names tied to an array that lives under another path
     _children: list[str]
+    _open: list[str]  # attributes with a list or dict that holds no Module yet
+    _shared: ClassVar[list[tuple[str, Any]]] = []  # attributes of the class that may hold Modules, and shall not
     _bound: bool
     _cached_plan: _Plan | None
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = [(name, v) for name, v in vars(cls).items() if isinstance(v, (Module, list, dict, tuple))]
+        cls._shared = [*cls._shared, *own]
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
-        self.__dict__.update(_leaves={}, _aliases=set(), _children=[], _bound=False, _cached_plan=None)
+        self.__dict__.update(_leaves={}, _aliases=set(), _children=[], _open=[], _bound=False, _cached_plan=None)
         return self
 
     # ------------------------------------------------------------------ attributes
@@ -209,37 +194,31 @@ class Module:
             self._declare(name, value)
         elif name in self._leaves:
             self._write(name, value)
-        elif _contains(value, Module):
+        elif contains(value, Module):
             self._forget(name)
             self._adopt(name, value)
-        elif _contains(value, _Declaration):
-            raise TypeError(f"{type(self).__name__}.{name}: give each Parameter or Buffer an attribute of its own")
-        elif _is_array(value) or (isinstance(value, (list, tuple, dict)) and _contains(value, np.ndarray)):
-            raise TypeError(
-                f"{type(self).__name__}.{name}: an array came; wrap it in Parameter (trained) or Buffer (saved, not "
-                "trained), or compute it from them where it is used"
-            )
-        elif _captures_module(value):
-            raise TypeError(
-                f"{type(self).__name__}.{name}: a function that holds a Module came; it would see that Module's own "
-                "arrays and not the bound ones. Assign the Module, and call it in a method"
-            )
+        elif problem := _problem(value):
+            raise TypeError(f"{type(self).__name__}.{name}: {problem}")
         else:
             self._forget(name)
             object.__setattr__(self, name, value)
+            if is_open(value):
+                self._open.append(name)
+                _structure_changed()
 
     def __delattr__(self, name: str) -> None:
-        if name in self._leaves or name in self._children:
+        if name in self._leaves or name in self._children or name in self._open:
             self._forget(name)
         else:
             object.__delattr__(self, name)
 
     def _forget(self, name: str) -> None:
-        if name in self._leaves or name in self._children:
+        if name in self._leaves or name in self._children or name in self._open:
             self._leaves.pop(name, None)
             self._aliases.discard(name)
-            if name in self._children:
-                self._children.remove(name)
+            for names in (self._children, self._open):
+                if name in names:
+                    names.remove(name)
             del self.__dict__[name]
             _structure_changed()
 
@@ -253,13 +232,34 @@ class Module:
         _structure_changed()
 
     def _adopt(self, name: str, value: Any) -> None:
-        children = _as_children(value, f"{type(self).__name__}.{name}")
-        for path, child in _modules_in(children, name):
+        _check_children(value, f"{type(self).__name__}.{name}")
+        for path, child in _modules_in(value, name):
             if any(below is self for below in child.modules()):
                 raise ValueError(f"{type(self).__name__}.{path}: a Module cannot contain itself")
         self._children.append(name)
-        self.__dict__[name] = children
+        self.__dict__[name] = value
         _structure_changed()
+
+    def _look_again(self) -> None:
+        """Sort the attributes with a list or dict into those that hold Modules by now, and others."""
+        for name, value in self._shared:
+            if contains(value, Module):
+                raise TypeError(
+                    f"{type(self).__name__}.{name}: a Module came as an attribute of the class, shared by all; assign "
+                    f"it in __init__ (self.{name} = ...)"
+                )
+        for name in [*self._children, *self._open]:
+            value, what = self.__dict__[name], f"{type(self).__name__}.{name}"
+            before, now = self._open, self._children
+            if contains(value, Module):
+                _check_children(value, what)
+            elif problem := _problem(value):
+                raise TypeError(f"{what}: {problem}")
+            elif is_open(value):
+                before, now = now, before
+            if name in before:
+                before.remove(name)
+                now.append(name)
 
     def _write(self, name: str, value: Any) -> None:
         target: Array = self.__dict__[name]
@@ -275,13 +275,12 @@ class Module:
     def _plan(self) -> _Plan:
         """Every array of the tree, found in one walk."""
         cached = self._cached_plan
-        if cached is not None and cached.epoch == _epoch:
+        if cached is not None and cached.epoch == _epoch and _unchanged(cached.seen):
             return cached
         epoch = _epoch
         modules: list[tuple[str, Module]] = []
-        index: dict[int, int] = {}
         places: list[_Place] = []
-        _walk("", self, modules, index, places)
+        _walk("", self, modules, {}, places, ())
         homes: dict[_Leaf, str] = {}
         for alias in (False, True):
             for path, _, _, leaf, is_alias in places:
@@ -298,7 +297,11 @@ class Module:
             for i, entry in enumerate(entries)
             if entry.leaf.trainable
         ]
-        plan = _Plan(epoch, modules, entries, {path: number[leaf] for path, _, _, leaf, _ in places}, trainable)
+        names = {path: number[leaf] for path, _, _, leaf, _ in places}
+        if len(names) < len(places):
+            twice = next(place.path for i, place in enumerate(places) if place.path in [p.path for p in places[:i]])
+            raise ValueError(f"{type(self).__name__}: two arrays would be called {twice!r}; give them keys that differ")
+        plan = _Plan(epoch, modules, entries, names, trainable, [] if self._bound else list(_seen(modules)))
         if not self._bound:  # a bound copy that held its plan would be a cycle, and keep its trace until it is found
             self.__dict__["_cached_plan"] = plan
         return plan
@@ -321,7 +324,7 @@ class Module:
             by[id(module)] = clone
         for held in clones:
             for name in held["_children"]:
-                held[name] = _replace_modules(held[name], by)
+                held[name] = rebuilt(held[name], lambda leaf: by.get(id(leaf), leaf))
         for i, value in values.items():
             for module_index, name in plan.entries[i].sites:
                 clones[module_index][name] = value
@@ -329,6 +332,8 @@ class Module:
 
     def _arrays(self) -> Iterator[Any]:
         """Every array of the tree, a shared one as often as it is held; bound copies too, without a plan."""
+        if self._open and not self._bound:
+            self._look_again()
         for name in self._leaves:
             yield self.__dict__[name]
         for name in self._children:
@@ -472,19 +477,42 @@ class Module:
 
 
 def _walk(
-    path: str, module: Module, modules: list[tuple[str, Module]], index: dict[int, int], places: list[_Place]
+    path: str,
+    module: Module,
+    modules: list[tuple[str, Module]],
+    index: dict[int, int],
+    places: list[_Place],
+    above: tuple[Module, ...],
 ) -> None:
-    """Note every module once, and every place of an array: path, module, name, role, whether it is an alias."""
+    """Note every module once, and every place of an array; `above`: the modules that this one is in."""
+    if any(module is outer for outer in above):
+        raise ValueError(f"{type(above[0]).__name__}.{path}: a Module cannot contain itself")
+    if not module._bound:
+        module._look_again()
     known = id(module) in index
     if not known:
         index[id(module)] = len(modules)
         modules.append((path, module))
     prefix = f"{path}." if path else ""
     for name, leaf in module._leaves.items():
-        places.append((prefix + name, index[id(module)], name, leaf, known or name in module._aliases))
+        places.append(_Place(prefix + name, index[id(module)], name, leaf, known or name in module._aliases))
     for name in module._children:
         for child_path, child in _modules_in(module.__dict__[name], prefix + name):
-            _walk(child_path, child, modules, index, places)
+            _walk(child_path, child, modules, index, places, (*above, module))
+
+
+def _unchanged(seen: list[Seen]) -> bool:
+    for one in seen:  # noqa: SIM110 (a generator costs more than what it would go through)
+        if not one.unchanged():
+            return False
+    return True
+
+
+def _seen(modules: list[tuple[str, Module]]) -> Iterator[Seen]:
+    """Every list and dict of these modules."""
+    for _, module in modules:
+        for name in (*module._children, *module._open):
+            yield from Seen.all_in(module.__dict__[name], _NOT_PLAIN)
 
 
 def _mismatch(value: Array, target: Array, any_dtype: bool = False) -> str | None:
@@ -539,3 +567,4 @@ def _take_apart(module: Module) -> tuple[list[tuple[str, Any]], Callable[..., Mo
 
 
 tree.register(Module, _take_apart)
+_NOT_PLAIN = (Module, _Declaration, np.ndarray, types.FunctionType, types.MethodType, functools.partial)

@@ -29,8 +29,8 @@ class Node(Module):
 def at(tree, path):
     """What stands under a dotted path."""
     for name in path.split("."):
-        if isinstance(tree, (tuple, dict)):
-            tree = tree[int(name) if isinstance(tree, tuple) else name]
+        if isinstance(tree, (list, tuple, dict)):
+            tree = {str(key): value for key, value in tree.items()}[name] if isinstance(tree, dict) else tree[int(name)]
         else:
             tree = getattr(tree, name)
     return tree

@@ -1,5 +1,10 @@
+import dataclasses
+import functools
 import pickle
+from collections import defaultdict, deque
 from copy import deepcopy
+from types import SimpleNamespace
+from typing import ClassVar, NamedTuple
 
 import autograd.numpy as anp
 import numpy as np
@@ -9,6 +14,11 @@ from random_modules import at, module_trees
 
 import minirnn
 from minirnn import Buffer, Linear, Module, Parameter, Sequential
+
+
+class Pair(NamedTuple):
+    first: object
+    second: object
 
 
 class Affine(Module):
@@ -204,12 +214,170 @@ def test_a_module_cannot_contain_itself():
 
 
 def test_lists_and_dicts_of_modules_register_and_stay_as_they_are():
-    model = Holder(layers=[Affine(), Affine()], heads={"a": Affine()})
-    assert "layers.1.weight" in model.parameters()
-    assert "heads.a.weight" in model.parameters()
-    assert isinstance(model.layers, tuple)
-    with pytest.raises(TypeError, match="assign a new dict"):
-        model.heads["b"] = Affine()
+    layers, heads = [Affine(), Affine()], {0: Affine()}
+    model = Holder(layers=layers, heads=heads, pair=Pair(Affine(), None))
+    assert {"layers.1.weight", "heads.0.weight", "pair.0.weight"} <= set(model.parameters())
+    assert model.layers is layers
+    assert model.heads is heads
+    bound = model.bind({})
+    assert isinstance(bound.layers, list)
+    assert bound.heads[0].bias is model.heads[0].bias
+    assert bound.pair.first.bias is model.pair.first.bias
+    for change in (lambda: bound.layers.append(Affine()), lambda: bound.heads.update(a=Affine())):
+        with pytest.raises(TypeError, match="a bound copy is read-only"):
+            change()
+    deepcopy(bound).layers.append(Affine())
+
+
+FILLED = {
+    "append": ([], lambda c: c.append(Affine()), ["0"]),
+    "extend": ([], lambda c: c.extend([Affine(), Affine()]), ["0", "1"]),
+    "insert": ([], lambda c: c.insert(0, Affine()), ["0"]),
+    "slice": ([], lambda c: c.__setitem__(slice(0, 0), [Affine()]), ["0"]),
+    "iadd": ([], lambda c: c.__iadd__([Affine()]), ["0"]),
+    "placeholder": ([None, None], lambda c: c.__setitem__(1, Affine()), ["1"]),
+    "nested": ([[], []], lambda c: c[1].append(Affine()), ["1.0"]),
+    "in a tuple": (([], None), lambda c: c[0].append(Affine()), ["0.0"]),
+    "a list of dicts": ([], lambda c: c.append({"a": [Affine()]}), ["0.a.0"]),
+    "key": ({}, lambda c: c.__setitem__("a", Affine()), ["a"]),
+    "update": ({}, lambda c: c.update(a=Affine(), b=[Affine()]), ["a", "b.0"]),
+    "setdefault": ({}, lambda c: c.setdefault(3, Affine()), ["3"]),
+    "ior": ({"a": None}, lambda c: c.__ior__({"a": Affine()}), ["a"]),
+    "defaultdict": (defaultdict(list), lambda c: c["a"].append(Affine()), ["a.0"]),
+    "plain values first": ([1.0], lambda c: c.__setitem__(0, Affine()), ["0"]),
+    "many plain values first": ([0.5] * 100, lambda c: c.__setitem__(slice(0, 101), [Affine()]), ["0"]),
+}
+
+
+@pytest.mark.parametrize("how", FILLED)
+def test_modules_put_into_a_list_or_dict_after_it_was_assigned_belong_to_the_tree(how):
+    start, put, places = FILLED[how]
+    start = deepcopy(start)
+    model = Holder(first=Affine(), layers=start)
+    optimiser = minirnn.optim.SGD(model, lr=1.0)
+    assert list(model.parameters()) == ["first.weight", "first.bias"]
+    put(start)
+    names = [f"layers.{place}.{name}" for place in places for name in ("weight", "bias")]
+    assert list(model.parameters())[2:] == names
+    assert set(model.state_dict()) > set(names)
+    grads = minirnn.grad(lambda model: sum(anp.sum(p) for p in model.parameters().values()))(model)
+    assert all(grads[name].all() for name in names)
+    optimiser.step(grads)
+    assert at(model, f"layers.{places[0]}").bias.tolist() == [-1, -1, -1]
+    for copy in (deepcopy(model), pickle.loads(pickle.dumps(model)), model.astype(np.float64)):
+        assert list(copy.parameters()) == list(model.parameters())
+        assert repr(copy).replace("64", "32") == repr(model)
+
+
+def test_changing_a_list_or_dict_of_modules_changes_the_tree():
+    a, b, c = (Affine() for _ in range(3))
+    model = Holder(layers=[a, b], heads={"a": c})
+    path = lambda: [name.removesuffix(".bias") for name in model.parameters() if name.endswith("bias")]
+    assert path() == ["layers.0", "layers.1", "heads.a"]
+    model.layers.reverse()
+    assert model.parameters()["layers.0.bias"] is b.bias
+    del model.layers[0]
+    model.heads["b"] = model.heads.pop("a")
+    assert path() == ["layers.0", "heads.b"]
+    model.layers[0] = Linear(2, 2)
+    assert model.parameters()["layers.0.weight"].shape == (2, 2)
+    model.layers.clear()
+    model.heads.clear()
+    assert path() == []
+    model.layers.append(a)
+    assert path() == ["layers.0"]
+
+
+@pytest.mark.parametrize(
+    ("start", "put", "says"),
+    [
+        ([], lambda c: c.extend([Affine(), 3]), r"layers\.1: int stands among Modules"),
+        ([], lambda c: c.append(Parameter([1.0])), "give each Parameter or Buffer an attribute of its own"),
+        ([1.0] * 100, lambda c: c.append(Parameter([1.0])), "give each Parameter or Buffer"),
+        ([], lambda c: c.append(np.zeros(3)), "wrap it in Parameter"),
+        ({}, lambda c: c.update(a={Affine()}), "a set that holds a Module"),
+        ([], lambda c: c.append(closure_over(Affine())), "a function that holds a Module"),
+        ({}, lambda c: c.update({1: Affine(), "1": Affine()}), "two arrays would be called 'layers.1.weight'"),
+    ],
+)
+def test_what_cannot_belong_to_the_tree_is_refused_when_it_is_next_used(start, put, says):
+    model = Holder(layers=start)
+    assert model.num_parameters() == 0
+    put(start)
+    with pytest.raises((TypeError, ValueError), match=says):
+        minirnn.grad(lambda model: 0.0)(model)
+
+
+def test_a_module_put_into_its_own_list_is_refused():
+    model = Holder(layers=[])
+    model.layers.append(Holder(inner=[model]))
+    with pytest.raises(ValueError, match=r"layers\.0\.inner\.0: a Module cannot contain itself"):
+        model.parameters()
+
+
+def test_a_list_of_numbers_may_grow():
+    model = Holder(history=[], first=Affine())
+    for i in range(200):
+        model.history.append(float(i))
+        assert len(model.parameters()) == 2
+    assert len(model.bind({}).history) == 200
+    model.history.append(Affine())
+    with pytest.raises(TypeError, match="float stands among Modules"):
+        model.parameters()
+
+
+@pytest.mark.parametrize(
+    "hide",
+    [
+        lambda module: {module},
+        lambda module: deque([module]),
+        lambda module: {"a": module}.values(),
+        lambda module: SimpleNamespace(layer=[module]),
+        lambda module: [functools.partial(module)],
+        lambda module: functools.lru_cache(closure_over(module)),
+        lambda module: dataclasses.make_dataclass("Config", ["layer"])(module),
+    ],
+)
+def test_a_module_where_the_tree_cannot_look_is_refused(hide):
+    with pytest.raises(TypeError, match="that holds a Module came"):
+        Affine().stray = hide(Linear(3, 3))
+
+
+def test_a_module_as_an_attribute_of_the_class_is_refused():
+    class Shared(Module):
+        layers: ClassVar = []
+
+        def __init__(self):
+            self.layers.append(Affine())
+
+    with pytest.raises(TypeError, match=r"Shared\.layers: .*assign it in __init__"):
+        Shared().parameters()
+
+
+def test_functions_that_call_each_other_are_ordinary_attributes():
+    def even(n):
+        return n == 0 or odd(n - 1)
+
+    def odd(n):
+        return n > 0 and even(n - 1)
+
+    assert Holder(even=even, both=[odd, even]).even(4)
+    layer = Affine()
+
+    def ping(x):
+        return pong(layer(x))
+
+    def pong(x):
+        return ping(x)
+
+    with pytest.raises(TypeError, match="a function that holds a Module"):
+        Holder(pong=pong)
+
+
+def test_a_list_inside_itself_is_looked_at_once():
+    registry = [1]
+    registry.append(registry)
+    assert Holder(registry=registry, first=Affine()).num_parameters() == 12
 
 
 def test_replacing_and_deleting_children_changes_the_tree():

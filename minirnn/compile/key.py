@@ -27,7 +27,7 @@ __all__ = ["Unhashable", "call_key", "versions"]
 
 _CALLED = frozenset({"step", "__call__"})  # what is called of a cell, and of a module within it, in any case
 _KEPT = 64  # walks of a class, which differ by what its cells hold
-_HIDDEN = {"_leaves", "_aliases", "_children", "_cached_plan", "_bound"}
+_HIDDEN = {"_leaves", "_aliases", "_children", "_open", "_cached_plan", "_bound"}
 
 _Objects = tuple[tuple[str, Any], ...]  # (name, value) of a module's attributes that are no plain values
 

@@ -32,7 +32,7 @@ class DenselyConnected(Composite):
     def __init__(self, layers: Sequence[Cell | RecurrentLayer], *, batch_first: bool = False, engine: str = "auto"):
         if not layers:
             raise ValueError("DenselyConnected: no layers came, at least one was expected")
-        self.layers = [as_layer("DenselyConnected", layer) for layer in layers]
+        self.layers = tuple([as_layer("DenselyConnected", layer) for layer in layers])
         for i, layer in enumerate(self.layers):
             below = self._size_below(i)
             if layer.input_size != below:

@@ -37,8 +37,10 @@ class Sequential(Module):
     def __init__(self, *layers: Module | Callable[[Array], Array]):
         if not layers:
             raise ValueError("Sequential: no layers came, at least one was expected")
-        self.layers: Sequence[Any] = [layer if isinstance(layer, Module) else Function(layer) for layer in layers]
-        self._takes = [_keywords(layer) for layer in self.layers]
+        self.layers: Sequence[Any] = tuple(
+            [layer if isinstance(layer, Module) else Function(layer) for layer in layers]
+        )
+        self._takes = tuple([_keywords(layer) for layer in self.layers])
         self.recurrent = any("state" in takes for takes in self._takes)
 
     def initial_state(self, batch_size: int, dtype: DTypeLike | None = None) -> State:

@@ -57,7 +57,7 @@ class Stacked(Composite):
         name = type(self).__name__
         if not layers:
             raise ValueError(f"{name}: no layers came, at least one was expected")
-        self.layers = [as_layer(name, layer) for layer in layers]
+        self.layers = tuple([as_layer(name, layer) for layer in layers])
         self.dropout = check_probability(name, dropout)
         for what, value in {"dropout": dropout, "residual": residual, "norm": norm}.items():
             if value and len(layers) == 1:
@@ -75,7 +75,8 @@ class Stacked(Composite):
                     f"{layer.input_size} features, to its {layer.output_size} outputs; equal sizes were expected"
                 )
         self.residual = residual
-        self.norms: Sequence[Any] = [_made_norm(name, norm, layer) for layer in self.layers[1:]] if norm else []
+        made = [_made_norm(name, norm, layer) for layer in self.layers[1:]] if norm else ()
+        self.norms: Sequence[Any] = tuple(made)
         self._set_call(batch_first, engine)
 
     def parts(self) -> Sequence[RecurrentLayer]:
