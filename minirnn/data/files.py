@@ -14,6 +14,9 @@ PIECE_BYTES = 1 << 20
 """How much of a file is read at a time."""
 
 
+_CONTROLS = frozenset(range(32)) - frozenset(b"\t\n\f\r")  # which no text has
+
+
 class TextError(ValueError):
     """What was given is no text, or not enough of it."""
 
@@ -65,7 +68,7 @@ def _other_encoding(start: bytes) -> str | None:
             return name
     even, odd = start[::2], start[1::2]
     for name, zeros, others in (("UTF-16LE", odd, even), ("UTF-16BE", even, odd)):
-        if len(zeros) > 3 and 2 * zeros.count(0) > len(zeros) and not others.count(0):
+        if len(zeros) > 3 and 2 * zeros.count(0) > len(zeros) and not _CONTROLS & set(others):
             return name
     return None
 

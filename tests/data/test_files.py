@@ -26,6 +26,8 @@ def test_pieces_joined_are_the_text(tmp_path_factory, text, piece_bytes):
         ("text é".encode("utf-16-le"), "UTF-16LE text came"),
         ("text é".encode("utf-16-be"), "UTF-16BE text came"),
         (b"\0\0\0\0", "NUL byte at offset 0"),
+        (b"\0\1" * 9, "a binary file came"),
+        (b"a\0b\0", "NUL byte at offset 1"),
     ],
 )
 def test_the_offset_of_what_is_no_text_is_told_whatever_the_pieces(tmp_path, content, says, piece_bytes):
