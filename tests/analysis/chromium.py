@@ -11,6 +11,7 @@ import sys
 import time
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+HANG = 300  # seconds after which a browser on a busy machine is taken for hung
 QUIET = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --disable-extensions --hide-scrollbars --remote-debugging-pipe"
@@ -59,7 +60,7 @@ class Page:
     def open(self, path, width=1000, height=800, mobile=False):
         self.size(width, height, mobile)
         self._call("Page.navigate", url=path.as_uri())
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + HANG
         while self.evaluate("document.readyState") != "complete":
             assert time.monotonic() < deadline, "the page did not load"
         return self
@@ -91,7 +92,7 @@ class Page:
 
     def close(self):
         self.process.terminate()
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=HANG)
         os.close(self._out)
         os.close(self._in)
 
@@ -110,7 +111,7 @@ class Page:
 
     def _read(self):
         while b"\0" not in self._rest:
-            ready, _, _ = select.select([self._in], [], [], 60)
+            ready, _, _ = select.select([self._in], [], [], HANG)
             assert ready, "the browser does not answer"
             piece = os.read(self._in, 1 << 20)
             assert piece, "the browser is gone"

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,23 +65,22 @@ def test_tensorboard_without_its_extra_is_one_line_and_leaves_no_folder(text, tm
 # ---------------------------------------------------------------- going on
 @pytest.fixture
 def start(text, tmp_path):
-    """Start a long training in a process of its own, and wait until some steps are done."""
+    """Start a training in a process of its own that stops after 12 steps until it is told to go on."""
     processes = []
 
     def start(folder):
         words = [text, *SMALL, "--steps", "120", "--save-every", "5"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "minirnn", "train", *words, "--out", folder],
+            [sys.executable, Path(__file__).with_name("paused.py"), "12", "train", *words, "--out", folder],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where started in the background
         )
         processes.append(process)
-        while not (folder / "metrics.jsonl").exists() or len(read_metrics(folder)) < 12:
-            assert process.poll() is None, process.stderr.read()
-            time.sleep(0.01)
+        _, status = os.waitpid(process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status), process.stderr.read()
+        assert len(read_metrics(folder)) == 12
         return process
 
     yield start
@@ -101,7 +100,8 @@ def test_a_run_that_was_ended_is_gone_on_with_to_the_same_bits(start, harm, code
     folder, whole = tmp_path / "run", tmp_path / "whole"
     assert command("train", text, *SMALL, "--steps", 120, "--out", whole).exit_code == 0
     process = start(folder)
-    process.send_signal(harm)
+    for what in (harm, signal.SIGCONT):
+        process.send_signal(what)
     _, said = process.communicate()
     assert process.returncode == code
     if harm == signal.SIGINT:
@@ -116,7 +116,9 @@ def test_a_run_that_was_ended_is_gone_on_with_to_the_same_bits(start, harm, code
 def test_a_run_in_use_is_refused(start, tmp_path):
     process = start(tmp_path / "run")
     assert f"process {process.pid} is training into" in refused("train", "--resume", tmp_path / "run")
-    assert process.wait() == 0
+    process.send_signal(signal.SIGCONT)
+    _, said = process.communicate()
+    assert process.returncode == 0, said
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import os
 import pickle
 import signal
 import sys
-import time
 from pathlib import Path
 
 from mpi4py import MPI
@@ -59,6 +58,3 @@ elif MODE == "interrupted":
         endless()
     except KeyboardInterrupt as interrupted:
         keep("said", str(interrupted))
-elif MODE == "different":
-    text(COMM, steps=5, accumulate=1 + COMM.rank)
-    time.sleep(60)

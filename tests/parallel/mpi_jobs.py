@@ -1,6 +1,6 @@
 """Starting jobs on MPI, where there is one."""
 
-import importlib.util
+import functools
 import os
 import shutil
 import subprocess
@@ -12,10 +12,18 @@ import pytest
 HERE = Path(__file__).parent
 MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 
-needs_mpi = pytest.mark.skipif(
-    MPIEXEC is None or importlib.util.find_spec("mpi4py") is None,
-    reason="mpi4py or mpiexec is not installed: pip install 'minirnn[mpi]'",
-)
+HANG = 600  # seconds after which a job on a busy machine is taken for hung
+
+needs_mpi = pytest.mark.usefixtures("mpi")
+
+
+@functools.cache
+def why_no_mpi():
+    """Why no job can be started, None where one can: an mpi4py that can be imported may find no MPI library."""
+    if MPIEXEC is None:
+        return "mpiexec is not installed: pip install 'minirnn[mpi]'"
+    code, _, err = finish(start(1, "-c", "from mpi4py import MPI"))
+    return f"MPI does not work here: {err.strip().splitlines()[-1] if err.strip() else code}" if code else None
 
 
 def start(ranks, *words, python=(sys.executable,), separate=()):
@@ -33,7 +41,7 @@ def start(ranks, *words, python=(sys.executable,), separate=()):
     )
 
 
-def finish(process, seconds=120):
+def finish(process, seconds=HANG):
     out, err = process.communicate(timeout=seconds)
     return process.returncode, out, err
 

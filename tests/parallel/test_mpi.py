@@ -6,9 +6,10 @@ import random
 import signal
 import time
 
+import mpi_jobs
 import numpy as np
 import pytest
-from mpi_jobs import HERE, finish, needs_mpi, run, start
+from mpi_jobs import HANG, HERE, finish, needs_mpi, run, start
 from trainings import apart, text
 
 from minirnn.parallel import launched, world
@@ -17,7 +18,6 @@ from minirnn.train import Checkpoints, list_runs, load_run, read_checkpoint, rea
 
 JOB = HERE / "job.py"
 ROUNDING = 1e-10
-SECONDS = 20  # for a job to end; most of it is what Python takes to start
 
 slow = pytest.mark.slow
 
@@ -50,20 +50,25 @@ def test_two_ranks_go_on_with_what_three_began(one, tmp_path):
     assert max(apart((one[0], one[1][30:]), (parameters, losses))) < ROUNDING
 
 
-def wait_for(path, seconds=60):
-    until = time.monotonic() + seconds
-    while not path.exists():
-        assert time.monotonic() < until, f"{path.name} did not appear"
-        time.sleep(0.02)
-    return path
-
-
-def begun(folder):
-    """Wait until a job has saved something."""
-    until = time.monotonic() + 60
-    while not Checkpoints(folder / "checkpoints").paths("step"):
+def wait_until(so, job=None):
+    until = time.monotonic() + HANG
+    while not so():
+        assert job is None or job.poll() is None, job.communicate()
         assert time.monotonic() < until
         time.sleep(0.02)
+
+
+def begun(job, folder):
+    """Wait until a job has saved something; every rank has written its number by then."""
+    wait_until(lambda: Checkpoints(folder / "checkpoints").paths("step"), job)
+
+
+def gone(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
 
 
 def check_checkpoint(folder):
@@ -74,7 +79,7 @@ def check_checkpoint(folder):
 
 @needs_mpi
 def test_a_rank_that_raises_ends_the_job_with_its_message(tmp_path):
-    code, _, err = finish(start(2, JOB, "trouble", tmp_path), SECONDS + 20)
+    code, _, err = finish(start(2, JOB, "trouble", tmp_path))
     assert code != 0
     assert "minirnn: rank 1 of 2: RuntimeError: no more of this" in err
     assert check_checkpoint(tmp_path) >= 2
@@ -83,34 +88,29 @@ def test_a_rank_that_raises_ends_the_job_with_its_message(tmp_path):
 @needs_mpi
 @pytest.mark.parametrize("kills", [1, pytest.param(20, marks=slow)])
 def test_a_killed_rank_ends_the_job_and_the_last_checkpoint_is_whole(kills, tmp_path):
-    rng, longest, steps = random.Random(kills), 0.0, []
+    rng, steps = random.Random(kills), []
     for _ in range(kills):
         job = start(2, JOB, "endless", tmp_path)
-        begun(tmp_path)
-        pids = [int(wait_for(tmp_path / f"pid {rank}").read_text()) for rank in range(2)]
-        time.sleep(rng.uniform(0, 0.3))
-        when = time.monotonic()
+        begun(job, tmp_path)
+        pids = [int((tmp_path / f"pid {rank}").read_text()) for rank in range(2)]
+        time.sleep(rng.uniform(0, 0.3))  # at any instant
         os.kill(pids[rng.randrange(2)], signal.SIGKILL)
-        code, _, _ = finish(job, SECONDS)
-        longest = max(longest, time.monotonic() - when)
+        code, _, _ = finish(job)
         assert code != 0
-        for pid in pids:
-            with pytest.raises(ProcessLookupError):
-                os.kill(pid, 0)
+        wait_until(lambda pids=pids: all(gone(pid) for pid in pids))
         steps.append(check_checkpoint(tmp_path))
         for left in [*tmp_path.glob("pid *"), *(tmp_path / "checkpoints").iterdir()]:
             left.unlink()
-    print(f"{kills} ranks killed, {len(steps)} jobs ended, the slowest after {longest:.1f} s; all checkpoints whole")
-    assert longest < 10
+    print(f"{kills} ranks killed, {len(steps)} jobs ended; all checkpoints whole")
 
 
 @needs_mpi
 @slow
 def test_ctrl_c_on_one_rank_saves_and_ends_all(tmp_path):
     job = start(2, JOB, "interrupted", tmp_path)
-    begun(tmp_path)
+    begun(job, tmp_path)
     os.kill(int((tmp_path / "pid 1").read_text()), signal.SIGINT)
-    assert finish(job, SECONDS)[0] == 0
+    assert finish(job)[0] == 0
     said = pickle.loads((tmp_path / "said").read_bytes())
     assert f"interrupted after step {check_checkpoint(tmp_path)}" in said
 
@@ -158,7 +158,7 @@ def test_ranks_that_were_given_different_things_are_one_line_before_training(wri
         file = tmp_path / options.pop("text", "text")
         return [*MINIRNN, file, *(word for pair in options.items() for word in pair)]
 
-    code, out, err = finish(start(1, *words(mine), separate=[(1, words(other))]), SECONDS)
+    code, out, err = finish(start(1, *words(mine), separate=[(1, words(other))]))
     assert code == 2
     lines = [line for line in err.splitlines() if line.startswith("minirnn:")]
     assert len(lines) == 1
@@ -168,6 +168,17 @@ def test_ranks_that_were_given_different_things_are_one_line_before_training(wri
 
 
 # ---------------------------------------------------------------- who there is
+def test_an_mpi_that_does_not_work_is_the_reason_of_a_skip(tmp_path, monkeypatch):
+    """mpi4py is there, and finds no library."""
+    launcher = tmp_path / "mpiexec"
+    launcher.write_text("#!/bin/sh\necho 'RuntimeError: cannot load MPI library' >&2\nexit 1\n")
+    launcher.chmod(0o755)
+    monkeypatch.setattr(mpi_jobs, "MPIEXEC", str(launcher))
+    assert mpi_jobs.why_no_mpi.__wrapped__() == "MPI does not work here: RuntimeError: cannot load MPI library"
+    monkeypatch.setattr(mpi_jobs, "MPIEXEC", None)
+    assert "pip install 'minirnn[mpi]'" in mpi_jobs.why_no_mpi.__wrapped__()
+
+
 def test_without_a_launcher_there_is_one_process(monkeypatch):
     for name in ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)

@@ -4,6 +4,8 @@ import threading
 
 from minirnn.parallel import RankFailedError
 
+HANG = 600  # seconds: ranks compile on their way to a meeting, on a machine that may be busy
+
 
 class ThreadRank:
     def __init__(self, rank, size, meeting, table):
@@ -11,9 +13,9 @@ class ThreadRank:
 
     def gather(self, value):
         self.table[self.rank] = value
-        self.meeting.wait(60)
+        self.meeting.wait(HANG)
         values = list(self.table)
-        self.meeting.wait(60)
+        self.meeting.wait(HANG)
         return values
 
     def bcast(self, value):

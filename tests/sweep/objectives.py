@@ -2,8 +2,12 @@
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
+
+from minirnn.sweep.trial import REPORTS, attempts, read_lines
+from minirnn.whole_file import write_whole
 
 
 def parabola(options, trial):
@@ -15,17 +19,67 @@ def parabola(options, trial):
     return score
 
 
-def slow_parabola(options, trial):
-    """The same with time for the driver to answer, going on with the step at which it was left."""
+def told(folder):
+    """A driver's on_standing: how many reports of each trial it has heard, in its sweep's folder."""
+
+    def on_standing(standing):
+        for one in standing.trials:
+            if one.folder.exists():
+                heard = sum(one.score <= said["score"] for said in read_lines(one.folder / REPORTS)) if one.score else 0
+                write_whole(folder / f"heard {one.number}", str(heard).encode())
+
+    return on_standing
+
+
+def heard_parabola(options, trial):
+    """The same, step by step: each once the driver has heard of the one before, and had time to answer."""
+    score = (options["x"] - 2) ** 2
+    heard = trial.folder.parents[1] / f"heard {trial.number}"
+    for step in range(1, 10):
+        trial.report(step, score + 1 / step)
+        with (trial.folder / "steps").open("a") as file:
+            file.write(f"{step}\n")
+        wait_until(lambda step=step: heard.exists() and int(heard.read_text()) >= step)
+    return score
+
+
+class Clock:
+    """A clock that only `takes_time` moves: each call takes 25 seconds."""
+
+    now, moving, sleep = 0.0, threading.Lock(), time.sleep
+
+    @classmethod
+    def monotonic(cls):
+        return cls.now
+
+
+def takes_time(options, trial):
+    with Clock.moving:
+        Clock.now += 25
+    return options["x"]
+
+
+def left_parabola(options, trial):
+    """Goes on with the step at which it was left; trials 2 and 3 are left after their fourth step, and
+    end once the file "left" says that their driver is no more."""
     place = trial.folder / "step"
     score = (options["x"] - 2) ** 2
     for step in range(int(place.read_text()) if place.exists() else 1, 10):
-        trial.report(step, score + 1 / step)
-        place.write_text(str(step))
         with (trial.folder / "steps").open("a") as file:
             file.write(f"{step}\n")
-        time.sleep(0.12)
+        place.write_text(str(step + 1))
+        trial.report(step, score + 1 / step)
+        if step == 4 and trial.number in (2, 3) and len(attempts(trial.folder)) == 1:
+            wait_until((trial.folder.parents[1] / "left").exists)
+            raise RuntimeError("nobody waits for it")
     return score
+
+
+def wait_until(so):
+    until = time.monotonic() + 600  # then it is taken for hung
+    while not so():
+        assert time.monotonic() < until
+        time.sleep(0.005)
 
 
 def troubled(options, trial):

@@ -3,13 +3,14 @@
 import threading
 
 import pytest
-from objectives import parabola, slow_parabola, troubled
+from objectives import Clock, heard_parabola, left_parabola, parabola, takes_time, told, troubled
 
 pytest.importorskip("optuna", reason="optuna is not installed: pip install 'minirnn[sweep]'")
 distributed = pytest.importorskip("distributed", reason="dask is not installed: pip install 'minirnn[sweep]'")
 
-from minirnn.sweep import plot_sweep, sweep, write_csv  # noqa: E402
+from minirnn.sweep import driver, plot_sweep, sweep, write_csv  # noqa: E402
 from minirnn.sweep.spec import Pruning  # noqa: E402
+from minirnn.sweep.trial import REPORTS, read_lines  # noqa: E402
 from minirnn.train import FolderInUseError  # noqa: E402
 
 SPACE = {"x": {"low": -5.0, "high": 5.0}, "kind": ["a", "b"]}
@@ -55,7 +56,7 @@ def test_a_local_worker_that_dask_gave_up_is_started_again(tmp_path):
         run = lambda: found.append(sweep(parabola, SPACE, folder=tmp_path, client=alone, trials=2, sampler="random"))
         running = threading.Thread(target=run, daemon=True)
         running.start()
-        running.join(60)
+        running.join(600)  # then it is taken for hung
     assert [one.state for one in found[0].trials] == ["finished", "finished"]
 
 
@@ -78,7 +79,8 @@ def test_a_trial_that_raises_or_diverges_is_recorded_and_the_others_go_on(client
 def test_what_does_not_promise_much_is_pruned(client, tmp_path):
     pruning = Pruning(first=2, keep=2)
     space = {"x": {"low": -5.0, "high": 5.0}}
-    result = sweep(slow_parabola, space, folder=tmp_path, client=client, trials=10, pruning=pruning, sampler="random")
+    options = {"pruning": pruning, "sampler": "random", "on_standing": told(tmp_path)}
+    result = sweep(heard_parabola, space, folder=tmp_path, client=client, trials=10, **options)
     pruned = [one for one in result.trials if one.state == "pruned"]
     assert pruned
     assert all("pruned after step" in one.reason for one in pruned)
@@ -102,23 +104,28 @@ def test_trials_that_were_left_running_are_gone_on_with(client, tmp_path):
         pass
 
     def until_two_have_ended(standing):
-        if standing.count("finished") >= 2:
+        running = [one for one in standing.trials if one.state == "running"]
+        reports = [len(read_lines(one.folder / REPORTS)) for one in running]
+        if standing.count("finished") == 2 and reports == [4, 4]:
             raise Enough
 
     space = {"x": {"low": -5.0, "high": 5.0}}
     with pytest.raises(Enough):
-        sweep(slow_parabola, space, folder=tmp_path, client=client, trials=5, on_standing=until_two_have_ended)
-    result = sweep(slow_parabola, space, folder=tmp_path, client=client, trials=5, resume=True)
+        sweep(left_parabola, space, folder=tmp_path, client=client, trials=5, on_standing=until_two_have_ended)
+    (tmp_path / "left").touch()
+    result = sweep(left_parabola, space, folder=tmp_path, client=client, trials=5, resume=True)
     assert [one.state for one in result.trials] == ["finished"] * 5
     for one in result.trials:
-        steps = [int(step) for step in (one.folder / "steps").read_text().split()]
-        assert sorted(set(steps)) == list(range(1, 10))
-        assert len(steps) <= 10
+        assert (one.folder / "steps").read_text().split() == [str(step) for step in range(1, 10)]
+    assert result.lost == 2
 
 
-def test_no_trial_is_begun_after_the_minutes(client, tmp_path):
-    result = sweep(slow_parabola, {"x": [0.0, 1.0]}, folder=tmp_path, client=client, minutes=0.02)
-    assert 1 <= len(result.trials) <= 4
+def test_no_trial_is_begun_after_the_minutes(client, tmp_path, monkeypatch):
+    """A trial takes 25 seconds, and two run at a time."""
+    monkeypatch.setattr(driver, "time", Clock)
+    monkeypatch.setattr(Clock, "now", 0.0)
+    result = sweep(takes_time, {"x": [0.0, 1.0]}, folder=tmp_path, client=client, minutes=1)
+    assert 3 <= len(result.trials) <= 4
     assert all(one.state == "finished" for one in result.trials)
 
 

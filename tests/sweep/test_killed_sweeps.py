@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -59,20 +60,34 @@ def objectives_on_path(monkeypatch):
 
 
 def kill_workers(folder, kills, seed, over):
-    """Kill, at random instants, processes that work on a trial, in the middle of it; how often it was one at work."""
+    """Kill processes that work on a trial, at random instants in the middle of it; how many.
+
+    A process is stopped first, and goes on where its trial was over after all. No trial is killed more than thrice.
+    """
     rng, done = random.Random(seed), 0
+    killed = Counter()
     while done < kills and not over.is_set():
-        time.sleep(rng.uniform(0.3, 1.0))
-        working = [path for path in folder.glob("trials/*") if (path / "checkpoints").is_dir()]
-        working = [path for path in working if not (path / "model.safetensors").exists()]
-        if working:
-            try:
-                os.kill(attempts(rng.choice(working))[-1]["pid"], signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-            done += 1
-            time.sleep(1.5)  # a new worker takes that long to start
+        time.sleep(rng.uniform(0.0, 0.1))
+        working = [path for path in folder.glob("trials/*") if in_the_middle(path) and killed[path] < 3]
+        working = [path for path in working if len(attempts(path)) > killed[path]]  # somebody goes on with it already
+        if not working:
+            continue
+        path = rng.choice(working)
+        pid = attempts(path)[-1]["pid"]
+        try:
+            os.kill(pid, signal.SIGSTOP)
+            at_work = in_the_middle(path) and attempts(path)[-1]["pid"] == pid
+            os.kill(pid, signal.SIGKILL if at_work else signal.SIGCONT)
+        except ProcessLookupError:
+            continue
+        done += at_work
+        killed[path] += at_work
     return done
+
+
+def in_the_middle(path):
+    """Whether a trial has saved something and not yet ended."""
+    return any(path.glob("checkpoints/step-*")) and not (path / "model.safetensors").exists()
 
 
 @pytest.mark.slow
@@ -90,7 +105,7 @@ def test_a_trial_whose_worker_is_killed_goes_on_from_its_checkpoint(kills, trial
     assert [one.number for one in result.trials] == list(range(trials))
     assert [one.state for one in result.trials] == ["finished"] * trials
     assert killed[0] == kills
-    assert result.lost >= 1
+    assert 1 <= result.lost <= kills
     for one in result.trials:  # each an ordinary run, that says each step once
         assert load_run(one.folder).figures["steps"] == steps
         assert [record["step"] for record in read_metrics(one.folder)] == list(range(1, steps + 1))
@@ -116,16 +131,16 @@ def test_a_killed_driver_is_gone_on_with_and_no_trial_is_lost_or_counted_twice(k
     command = [sys.executable, "-m", "minirnn", "sweep", "--workers", "2"]
     for k in range(kills):
         words = ["--resume", folder] if k else [tmp_path / "spec.toml", "--out", folder]
-        driver = subprocess.Popen([*command, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        until = time.monotonic() + 60
         before = len(list(folder.glob("trials/*/checkpoints")))
+        driver = subprocess.Popen([*command, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        until = time.monotonic() + 600  # then it is taken for hung
         while len(list(folder.glob("trials/*/checkpoints"))) == before and driver.poll() is None:
             assert time.monotonic() < until
             time.sleep(0.05)
-        time.sleep(rng.uniform(0.0, 0.6))
+        time.sleep(rng.uniform(0.0, 0.6))  # at any instant
         driver.kill()
         driver.communicate()
-    done = subprocess.run([*command, "--resume", folder], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([*command, "--resume", folder], capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     assert f"{3 + kills} trials: {3 + kills} finished, 0 pruned, 0 failed" in done.stdout
     assert "again with the same seed" in done.stdout

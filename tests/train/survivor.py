@@ -1,11 +1,15 @@
 """A training to be killed: `python survivor.py FOLDER [EVERY [STAGE COUNT]]` takes up what is in FOLDER and goes on.
 
+It heeds Ctrl-C, also where it is started in the background.
+
 It uses all that has to be carried over a kill: two layers, dropout, accumulation, a plateau, an average, callbacks.
 STAGE kills it in the middle of its COUNT-th save: before or after the file is flushed, renamed, or the old one removed.
+"pause" stops it after its COUNT-th step until it is told to go on; "full" lets no file be longer than COUNT bytes.
 """
 
 import os
 import pathlib
+import resource
 import signal
 import sys
 
@@ -62,9 +66,17 @@ def die_at(stage, count):
     setattr(where, name, call)
 
 
+def pause(progress):
+    if sys.argv[3:4] == ["pause"] and progress.step == int(sys.argv[4]):
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder, every, stage, count = [*sys.argv[1:], *[EVERY, "", 0][len(sys.argv) - 2 :]]
-    if stage:
+    if stage == "full":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(count), int(count)))
+    elif stage not in ("", "pause"):
         die_at(stage, int(count))
     print("ready", flush=True)
-    survive(folder, every=int(every))
+    survive(folder, every=int(every), callbacks=[pause])

@@ -1,26 +1,8 @@
 """The number of steps that minutes come to, on a clock that only the test moves."""
 
-import types
-
 import pytest
 
-from minirnn.train import budget
 from minirnn.train.budget import LOOKS, Budget
-
-
-class Clock:
-    def __init__(self):
-        self.now = 1000.0
-
-    def perf_counter(self):
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr(budget, "time", types.SimpleNamespace(perf_counter=clock.perf_counter))
-    return clock
 
 
 def steps_of(made, clock, seconds_a_step, start=0, first=0.0, **looks):

@@ -56,16 +56,16 @@ def test_an_iterator_has_one_pass():
     assert len(train(iter([Batch(1.0)] * 3), steps=9)[1]) == 3
 
 
-def test_minutes_fix_the_number_of_steps_once():
-    _, seen = train(iter(lambda: Batch(1.0), None), minutes=0.004)
-    numbers = {p.steps for p in seen}
-    assert len(numbers - {None}) == 1
-    assert seen[-1].step == seen[-1].steps
+def test_minutes_fix_the_number_of_steps_once(clock):
+    _, seen = train(iter(lambda: Batch(1.0), None), minutes=1, loss=clock.ticking(squares, 0.5))
+    assert {p.steps for p in seen} == {None, 120}
+    assert seen[-1].step == 120
 
 
-def test_before_the_number_of_steps_is_known_the_schedule_is_at_its_beginning():
+def test_before_the_number_of_steps_is_known_the_schedule_is_at_its_beginning(clock):
     schedule = lambda steps: cosine(1.0, steps, warmup=min(4, steps))
-    _, seen = train(iter(lambda: Batch(1.0), None), minutes=0.01, schedule=schedule)
+    ticking = clock.ticking(squares, 0.5)
+    _, seen = train(iter(lambda: Batch(1.0), None), minutes=1, schedule=schedule, loss=ticking)
     assert seen[0].steps is None
     assert [p.lr for p in seen[:5]] == [0.25, 0.5, 0.75, 1.0, 1.0]
     assert seen[-1].lr < 0.1

@@ -107,11 +107,11 @@ def test_metrics_cut_in_the_middle_of_a_line_are_completed(tmp_path, whole):
 
 
 # ---------------------------------------------------------------- batches
-def point_training(folder, batches, optimizer=SGD, **options):
+def point_training(folder, batches, optimizer=SGD, loss=squares, **options):
     model = Point()
     seen = []
     checkpoints = Checkpoints(folder, every=1)
-    fit(model, squares, batches, optimizer(model, lr=0.1), checkpoints=checkpoints, resume=True,
+    fit(model, loss, batches, optimizer(model, lr=0.1), checkpoints=checkpoints, resume=True,
         callbacks=[lambda p: seen.append(p.step)], **options)  # fmt: skip
     return float(model.x[0]), seen
 
@@ -135,16 +135,16 @@ def test_fewer_batches_than_were_used_are_an_error(tmp_path):
         point_training(tmp_path, iter([Batch(1.0)] * 3), steps=9)
 
 
-def test_the_number_of_steps_that_minutes_made_is_kept(tmp_path):
+def test_the_number_of_steps_that_minutes_made_is_kept(tmp_path, clock):
     batches = lambda: iter(lambda: Batch(1.0), None)
-    point_training(tmp_path, batches(), minutes=0.004)
+    point_training(tmp_path, batches(), minutes=0.1, loss=clock.ticking(squares, 0.1))
     (newest, *_) = Checkpoints(tmp_path).paths()
     state = read_checkpoint(newest)
     for path in Checkpoints(tmp_path).paths():
         path.unlink()
     state["budget"]["steps"] = state["step"] + 3
     write_checkpoint(newest, state)
-    assert len(point_training(tmp_path, batches(), minutes=0.004)[1]) == 3
+    assert len(point_training(tmp_path, batches(), minutes=0.1)[1]) == 3
 
 
 # ---------------------------------------------------------------- what does not belong together
