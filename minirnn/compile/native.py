@@ -16,7 +16,7 @@ from numba.extending import intrinsic, overload
 
 from minirnn.kernels.native.curves import LN2, power_of_two, tanh
 from minirnn.kernels.native.gemm import multiply, multiply_transposed, pack, packed_size
-from minirnn.kernels.native.jit import OPTIONS, compiled
+from minirnn.kernels.native.jit import OPTIONS, cached, compiled
 from minirnn.kernels.native.products import add_sums, flags_of, packed, packed_transposed
 
 __all__ = [
@@ -51,10 +51,7 @@ class _Apart(Compiler):  # type: ignore[misc]
 
 def loop(function: Callable[..., Any]) -> Any:
     """As `compiled`, for a function whose arrays do not overlap where one of them is written."""
-    try:
-        return njit(cache=True, pipeline_class=_Apart, **OPTIONS)(function)
-    except RuntimeError:
-        return njit(pipeline_class=_Apart, **OPTIONS)(function)
+    return cached(function, pipeline_class=_Apart, **OPTIONS)
 
 
 def flat(array: Any) -> Any:

@@ -56,7 +56,7 @@ class MPICommunicator:
     def abort(self, message: str) -> NoReturn:
         sys.stdout.flush()
         print(f"minirnn: {message}", file=sys.__stderr__, flush=True)
-        time.sleep(0.05)  # the launcher forwards what was said before it kills
+        time.sleep(0.5)  # the launcher forwards what was said before it kills
         self.comm.Abort(1)
         raise SystemExit(1)  # not reached
 

@@ -6,7 +6,9 @@ keeps a loop from being vectorised.
 """
 
 import logging
+import os
 import threading
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,10 +17,11 @@ from typing import Any
 from numba import njit
 from numba.core import event
 
-__all__ = ["OPTIONS", "compiled"]
+__all__ = ["OPTIONS", "cached", "compiled"]
 
 _log = logging.getLogger("minirnn")
 _said = threading.Event()
+_PROCESS = uuid.uuid4().hex[:12]
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}, "boundscheck": False}
 
 
@@ -38,10 +41,24 @@ _forget_stale_code()
 
 def compiled(function: Callable[..., Any]) -> Any:
     """The function, compiled at its first call for each dtype; where no cache can be written, for each process anew."""
+    return cached(function, **OPTIONS)
+
+
+def cached(function: Callable[..., Any], **options: Any) -> Any:
+    """njit with a cache on disk, where one can be written.
+
+    Numba numbers the files of a function's versions from what its index holds; two processes that compile at once
+    would give two versions one name, and later ones would load float32 code for float64 arrays. So a process has names
+    of its own, and at worst a version is forgotten and made again.
+    """
     try:
-        return njit(cache=True, **OPTIONS)(function)
+        made = njit(cache=True, **options)(function)
     except RuntimeError:
-        return njit(**OPTIONS)(function)
+        return njit(**options)(function)
+    file = made._cache._cache_file
+    pattern = file._data_name_pattern.replace("{number", f"{_PROCESS}-{{process}}-{{number")
+    file._data_name = lambda number: pattern.format(process=os.getpid(), number=number)
+    return made
 
 
 class _Announce(event.Listener):  # type: ignore[misc]
