@@ -1,17 +1,37 @@
-"""Hypothesis profiles: 25 examples by default, 200 where slow tests run too; and what several test files share."""
+"""Hypothesis profiles, the cache of generated code, and what several test files share.
+
+Properties are tried on 25 examples, the same in every run. `make properties` and CI (--hypothesis-profile=thorough) try
+them on 200, others in every run: one that fails is printed, with the line that repeats it, and kept in .hypothesis.
+"""
+
+import os
+import shutil
+import tempfile
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-for name, examples in {"default": 25, "thorough": 200}.items():
-    settings.register_profile(
-        name, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-    )
+settings.register_profile("default", max_examples=25, derandomize=True)
+settings.register_profile("thorough", max_examples=200, derandomize=False, print_blob=True)
+for name in ("default", "thorough"):
+    quiet = settings(settings.get_profile(name), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile(name, quiet)
+settings.load_profile("default")
 
 
 def pytest_configure(config):
-    settings.load_profile("default" if "not slow" in config.getoption("markexpr", "") else "thorough")
+    """Generated modules of a run are in a folder of its own, which all of its processes share."""
+    if not hasattr(config, "workerinput"):
+        config.stash[_cache] = os.environ["MINIRNN_CACHE"] = tempfile.mkdtemp(prefix="minirnn-tests-")
+
+
+def pytest_unconfigure(config):
+    if _cache in config.stash:
+        shutil.rmtree(config.stash[_cache], ignore_errors=True)
+
+
+_cache = pytest.StashKey[str]()
 
 
 @pytest.fixture

@@ -96,7 +96,6 @@ CELLS = st.builds(
 )
 
 
-@settings(max_examples=200)
 @given(CELLS, st.booleans(), st.booleans())
 def test_a_random_cell_agrees_to_ten_digits(cell, ragged, reverse):
     lengths = onp.array([5, 1, 3]) if ragged else None
@@ -104,7 +103,7 @@ def test_a_random_cell_agrees_to_ten_digits(cell, ragged, reverse):
 
 
 @pytest.mark.slow
-@settings(max_examples=20)
+@settings(max_examples=20)  # each is compiled for seconds
 @given(CELLS)
 def test_a_random_cell_in_numba_agrees_to_ten_digits(cell):
     pytest.importorskip("numba")
