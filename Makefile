@@ -8,7 +8,7 @@ BIN = .venv/bin
 WORKERS = --numprocesses 2 --dist worksteal  # most tests keep one core busy
 INSTALLED = .venv/installed-$(EXTRAS)
 
-.PHONY: demo test slow lint bench clean
+.PHONY: demo test slow properties mutants lint bench clean
 
 demo: $(INSTALLED)  ## train a character model on Python's own source, in about two minutes
 	$(BIN)/minirnn train --minutes 2
@@ -17,7 +17,13 @@ test: $(INSTALLED)  ## what a newcomer waits for
 	$(BIN)/python -m pytest -m "not slow" $(WORKERS)
 
 slow: $(INSTALLED)  ## the long tests alone
-	$(BIN)/python -m pytest -m slow --durations 20 $(WORKERS)
+	$(BIN)/python -m pytest -m "slow and not hypothesis" --durations 20 $(WORKERS)
+
+properties: $(INSTALLED)  ## all properties that Hypothesis tries, long ones too, on 200 examples that are new in each run
+	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile thorough --durations 20 $(WORKERS)
+
+mutants: $(INSTALLED)  ## break lines one at a time, in copies: do the tests notice? About an hour; ARGS="--only compile"
+	$(BIN)/python tests/mutation $(ARGS)
 
 lint: $(INSTALLED)  ## style, types, and the direction of imports
 	$(BIN)/ruff check

@@ -1,0 +1,145 @@
+"""The slips of a source text, how they are drawn, and what a run of tests on one says."""
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import copies
+import pytest
+from belonging import ROOMS, ROOT, belonging, files, room_of
+from copies import Copy
+from slips import changed_lines, changes, slips
+
+HERE = Path(__file__).parent
+specification = importlib.util.spec_from_file_location("mutation", HERE / "__main__.py")
+mutation = importlib.util.module_from_spec(specification)
+sys.modules["mutation"] = mutation
+specification.loader.exec_module(mutation)
+
+
+@pytest.mark.parametrize(
+    ("line", "slip", "kind"),
+    [
+        ("x = a < b", "x = a <= b", "another comparison"),
+        ("x = a is not b", "x = a is b", "another comparison"),
+        ("x = a + b", "x = a - b", "another operator"),
+        ("x = a @ b", "x = b @ a", "factors swapped"),
+        ("x = a and b", "x = a or b", "and for or"),
+        ("x = a and b", "x = True and b", "part of a condition forgotten"),
+        ("x = 3", "x = 4", "off by one"),
+        ("x = a[i:]", "x = a[i + 1:]", "off by one"),
+        ("x = range(n)", "x = range(n - 1)", "off by one"),
+        ("x = a.copy()", "x = a", "copy dropped"),
+        ("x = np.array(a)", "x = a", "array dropped"),
+        ("x = f(a, b)", "x = f(b, a)", "arguments swapped"),
+        ("x = f(a, key=b)", "x = f(a, )", "argument left out"),
+        ("x = min(a)", "x = max(a)", "another function"),
+        ("x += y", "x = y", "set and not updated"),
+        ("x += y", "pass", "update dropped"),
+        ("x[0] = y", "pass", "assignment dropped"),
+        ("f(x)", "pass", "call dropped"),
+        ("raise ValueError('no ' + x)", "pass", "error not raised"),
+        ("x = a if c else b", "x = a if not (c) else b", "condition turned round"),
+        ("x = a if c else b", "x = a if False else b", "branch forgotten"),
+        ("x = [a for a in b if a]", "x = [a for a in b if True]", "filter forgotten"),
+        ("def f(a, b=2): return a", "def f(a, b=3): return a", "another default"),
+        ("def f(a): return a, 한글", "def f(a): return 한글, a", "results swapped"),
+    ],
+)
+def test_a_plausible_slip_is_among_them(line, slip, kind):
+    found = [one for one in slips(f"y = 'ä'\n{line}\n") if one.line == 2]
+    assert (slip, kind) in [(changed_lines(f"y = 'ä'\n{line}\n", one)[1], one.kind) for one in found]
+
+
+def test_what_does_not_run_has_none():
+    source = '"""A text."""\nimport a\n__all__ = ["b"]\ndef f(x: int | None = None) -> 3:\n    """Says 1 + 1."""\n'
+    assert slips(source + "    raise E(1 + 1)\n")[0].kind == "error not raised"
+    assert len(slips(source + "    raise E(1 + 1)\n")) == 1
+
+
+def test_every_slip_of_a_real_file_is_one_change_of_its_line():
+    source = (ROOT / "minirnn/tree.py").read_text()
+    found = slips(source)
+    assert len(found) > 50
+    for slip in found:
+        before, after = changed_lines(source, slip)
+        assert before != after
+        assert source.replace(before, "") != source or "\n" in before
+        if changes(source, slip):
+            ast.parse(slip.applied(source))
+
+
+def test_the_draw_is_the_same_for_a_seed_and_of_different_lines():
+    drawn = mutation.drawn("optim/sgd.py", 5, 3)
+    assert drawn == mutation.drawn("optim/sgd.py", 5, 3) != mutation.drawn("optim/sgd.py", 5, 4)
+    assert len({(trial.path, trial.slip.line) for trial in drawn}) == 5
+
+
+def test_every_room_has_files_and_every_file_tests():
+    for room in ROOMS:
+        assert files(room)
+        for path in files(room):
+            assert room_of(path) == room
+            assert all((ROOT / test).is_file() for test in belonging(path))
+            assert belonging(path)
+    assert belonging("minirnn/optim/clip.py")[0] == "tests/optim/test_clip.py"
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A tree of one file and its tests, under git."""
+    tree = tmp_path / "tree"
+    (tree / "minirnn/gradcheck").mkdir(parents=True)
+    (tree / "minirnn/gradcheck/pytest_plugin.py").write_text("")  # pytest loads it
+    (tree / "tests").mkdir()
+    (tree / "minirnn/__init__.py").write_text("")
+    (tree / "minirnn/sums.py").write_text("def total(a, b):\n    # a note\n    return a + b\n\n\nlimit = 9\n")
+    (tree / "tests/test_sums.py").write_text("from minirnn.sums import total\n\ndef test(): assert total(1, 2) == 3\n")
+    subprocess.run(["git", "init", "-q"], cwd=tree, check=True)
+    for module in (mutation, copies, sys.modules["belonging"]):
+        monkeypatch.setattr(module, "ROOT", tree)
+    monkeypatch.setattr(mutation, "EQUIVALENT", tmp_path / "unseen.toml")
+    (tmp_path / "unseen.toml").write_text("")
+    return tree
+
+
+def mutants(monkeypatch, capsys, *words):
+    monkeypatch.setattr(sys, "argv", ["mutants", "--only", "sums.py", "--jobs", "1", *words])
+    assert mutation.main() == 0
+    return capsys.readouterr().out
+
+
+def test_what_is_caught_and_what_survives_is_told_and_the_tree_is_as_it_was(small, monkeypatch, capsys):
+    before = (small / "minirnn/sums.py").read_text()
+    said = mutants(monkeypatch, capsys)
+    assert "caught   minirnn/sums.py:3 FAILED tests/test_sums.py::test" in said
+    assert "minirnn/sums.py:6: off by one\n    - limit = 9\n    + limit = " in said
+    assert "core                1         1               0    50 %" in said
+    assert (small / "minirnn/sums.py").read_text() == before
+
+
+def test_a_reviewed_slip_is_known_by_its_words_and_not_tried(small, monkeypatch, capsys, tmp_path):
+    entry = (
+        '[[slip]]\nfile = "minirnn/sums.py"\nbefore = "limit = 9"\nafter = "limit = {}"\nreason = "nobody reads it"\n'
+    )
+    (tmp_path / "unseen.toml").write_text(entry.format(8) + entry.format(10))
+    (small / "minirnn/sums.py").write_text("# moved by a line\n" + (small / "minirnn/sums.py").read_text())
+    assert "core                1         0               1   100 %" in mutants(monkeypatch, capsys)
+
+
+def test_tests_that_hang_are_caught_and_ended_with_all_that_they_started(small):
+    started = "subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'])"
+    test = f"import subprocess, sys, threading\n\ndef test():\n    {started}\n    threading.Event().wait()\n"
+    (small / "tests/test_sums.py").write_text(test)
+    (small / "copy").mkdir()
+    ended = Copy(small / "copy").run(["tests/test_sums.py"], 0.5)
+    assert ended.code is None
+    assert ended.why().startswith("hangs")
+
+
+def test_tests_that_fail_where_nothing_is_changed_end_the_run(small, monkeypatch, capsys):
+    (small / "tests/test_sums.py").write_text("def test(): assert False\n")
+    with pytest.raises(SystemExit, match=r"the tests of minirnn/sums\.py fail where nothing is changed"):
+        mutants(monkeypatch, capsys)
