@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as onp
 
-from minirnn import tree
+from minirnn import tree, untraced
 from minirnn.boxes import dtype_of, shape_of
 from minirnn.module import Array
 
@@ -59,6 +59,8 @@ def check_step(state: Any, result: Any) -> None:
     if not isinstance(result, tuple) or len(result) != 2:
         raise TypeError(f"the step returned {type(result).__name__}, the pair (state, output) was expected")
     before, after = list(tree.named_leaves(state)), list(tree.named_leaves(result[0]))
+    if any(dtype_of(leaf).kind == "O" for leaf in tree.leaves(result)):
+        raise TypeError(f"the step returned an array of Python objects: {untraced.PLAIN_NUMPY}")
     if [path for path, _ in before] != [path for path, _ in after]:
         names = [path for path, _ in after], [path for path, _ in before]
         raise TypeError(f"the step returned a state with leaves {names[0]}, {names[1]} came in")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as onp
 
-from minirnn import functional, tree
+from minirnn import functional, tree, untraced
 from minirnn.boxes import dtype_of, shape_of
 from minirnn.checks import check_step
 from minirnn.module import Array
@@ -58,13 +58,16 @@ def run(
                 new = tree.map(partial(where, inside[t]), new, state)
                 outputs[t] = tree.map(partial(only_where, inside[t]), outputs[t])
             state = new
-    except ValueError as error:
-        if "read-only" in str(error):
+    except (ValueError, TypeError, AttributeError) as error:
+        if isinstance(error, ValueError) and "read-only" in str(error):
             raise ValueError(
                 "the step writes in place into its state, its input or a parameter; make a new array instead "
                 "(h = h + x, not h += x)"
             ) from error
-        raise
+        clearer = untraced.differentiable(error)
+        if clearer is None:
+            raise
+        raise clearer from error
     return tree.map(_copied, state), tree.map(lambda *leaves: functional.stack(leaves), outputs[0], *outputs[1:])
 
 

@@ -7,6 +7,7 @@ first use in a process it is compared with the reference on a tiny problem.
 import threading
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,7 +49,8 @@ class _Found:
         if not self._tried:
             with _building:
                 if not self._tried:
-                    self._native = _verified(build.numba_program, cell, state, xs, self.key)
+                    with suppress(CannotCompile):  # nothing here to compare it with
+                        self._native = _verified(build.numba_program, cell, state, xs, self.key)
                     self._tried = True
         return self._native or self.program
 

@@ -8,6 +8,7 @@ This is done twice, with batches of two sizes and other numbers in the arrays. W
 depends on the batch; a constant that differs would be a value that a trace cannot see, and is refused.
 """
 
+import os
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.tracer import Node as TracedNode
 from autograd.tracer import isbox
 
-from minirnn import tree
+from minirnn import tree, untraced
 from minirnn.boxes import new_trace, unboxed
 from minirnn.compile.errors import CannotCompile
 from minirnn.compile.ir import BATCH, Graph, Node, const, input_node, make
@@ -75,7 +76,12 @@ def trace(cell: Any, state: Any, xs: Any) -> Traced:
     signature = signature_of(cell, state, xs)
     rebuild = tree.flatten(cell)[1], tree.flatten(state)[1], tree.flatten(xs)[1]
     values = [unboxed(leaf) for leaf in tree.leaves(cell)]
-    first, second = (_record(signature, rebuild, values, batch) for batch in BATCHES)
+    try:
+        first, second = (_record(signature, rebuild, values, batch) for batch in BATCHES)
+    except CannotCompile:
+        raise
+    except Exception as error:  # the step, whatever it does, on traced arrays
+        raise CannotCompile(untraced.cause(error)) from error
     graph = _generalised(first.graph, second.graph, signature, first.outputs)
     outputs = tuple([leaf._replace(shape=graph.outputs["output", leaf.name].shape) for leaf in first.outputs])
     for leaf in signature.states:
@@ -126,9 +132,10 @@ def _is_recorded(value: Any) -> bool:
 def _branch(box: Any) -> bool:
     """bool(box): a branch on a value that a trace does not know is refused, with the line that takes it."""
     if _is_recorded(box):
-        frame = traceback.extract_stack()[-2]
-        line = f"{frame.filename}:{frame.lineno}: {(frame.line or '').strip()}"
-        raise CannotCompile(f"it branches on the value of an array; use np.where ({line})")
+        stack = traceback.extract_stack()[:-1]
+        if f"{os.sep}numpy{os.sep}" in stack[-1].filename:
+            raise CannotCompile(f"{untraced.PLAIN_NUMPY} ({untraced.users_line(stack)})")
+        raise CannotCompile(f"it branches on the value of an array; use np.where ({untraced.users_line(stack)})")
     return bool(box._value)
 
 
@@ -173,6 +180,8 @@ def _record(signature: Signature, rebuild: Sequence[Any], cell_values: Sequence[
             cell, state, x = (put(part) for put, part in zip(rebuild, parts, strict=True))
             new, output = cell.step(state, x)
             states, outputs = list(tree.named_leaves(new)), list(tree.named_leaves(output))
+            if any(_dtype(leaf).kind == "O" for _, leaf in (*states, *outputs)):
+                raise CannotCompile(untraced.PLAIN_NUMPY)
             if [name for name, _ in states] != [leaf.name for leaf in signature.states]:
                 raise CannotCompile("the step returns a state of another nesting")
             shown["rebuild"] = tree.flatten(output)[1]

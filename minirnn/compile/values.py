@@ -62,12 +62,16 @@ def _root(name: str | None) -> str:
 
 def is_standard(name: str | None) -> bool:
     """Whether a module is one of Python's own."""
+    if not isinstance(name, str):  # a class in C that hides its module
+        return True
     return name == "builtins" or _root(name) in sys.stdlib_module_names
 
 
 def is_library(name: str | None) -> bool:
     """Whether a module counts by its package's version; minirnn's own cells are compared like anybody's."""
-    of_a_cell = (name or "").startswith("minirnn.layers") and name != "minirnn.layers.recurrent"
+    if not isinstance(name, str):
+        return False
+    of_a_cell = name.startswith("minirnn.layers") and name != "minirnn.layers.recurrent"
     return _root(name) in LIBRARIES and not of_a_cell
 
 
