@@ -110,6 +110,37 @@ def turning_cell(p, h, x):
     return h, h
 
 
+SLICES = {
+    "all, backwards": lambda h: h[:, ::-1],
+    "every second, backwards": lambda h: h[:, ::-2],
+    "not the first": lambda h: h[:, :0:-1],
+    "not the last": lambda h: h[:, -2::-1],
+    "from the end": lambda h: h[:, -1:-4:-1],
+    "the middle": lambda h: h[:, 4:1:-2],
+    "forwards": lambda h: h[:, 1:-1:2],
+    "the rest": lambda h: h[:, 2:],
+    "one": lambda h: h[:, -1:],
+    "an axis between": lambda h: np.reshape(h, (-1, 2, 3))[:, ::-1, 2:0:-1].reshape(-1, 4),
+}
+
+
+@pytest.mark.parametrize("name", SLICES)
+def test_slices_run_either_way(name, tmp_path):
+    @minirnn.cell(w=("hidden", "input"))
+    def slicing(p, h, x):
+        part = SLICES[name](h)
+        h = anp.tanh(x @ p.w.T + anp.sum(part * anp.arange(1.0, 1 + part.shape[1], dtype=np.float32), 1)[:, None])
+        return h, anp.concatenate([part, h], 1)
+
+    rng = np.random.default_rng(0)
+    layer = Recurrent(slicing(3, 6, rng=rng))
+    xs, state = rng.standard_normal((4, 2, 3), dtype=np.float32), rng.standard_normal((2, 6), dtype=np.float32)
+    to_onnx(layer, xs[:2, :1], tmp_path / "m.onnx", state=True)
+    expected = layer(xs, state)
+    assert worst_error(session(tmp_path / "m.onnx").run(None, {"xs": xs, "state": state}), expected) < 1e-6
+    assert worst_error(from_onnx(tmp_path / "m.onnx")(xs, state), expected) < 1e-6
+
+
 class Odd(minirnn.Cell):
     input_size, hidden_size = 2, 2
 

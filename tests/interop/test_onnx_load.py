@@ -79,7 +79,8 @@ def test_pytorchs_recurrent_layers(kind, layers, bidirectional, batch_first, tor
     assert worst_error([outputs, *final], [expected.detach().numpy(), *(s.detach().numpy() for s in states)]) < 1e-5
 
 
-def test_a_pytorch_model_with_a_head_and_free_sizes(torch, tmp_path):
+@pytest.mark.parametrize("opset", [10, 12, 13, 20])
+def test_a_pytorch_model_with_a_head_and_free_sizes(opset, torch, tmp_path):
     class Tagger(torch.nn.Module):
         def __init__(self):
             super().__init__()
@@ -93,7 +94,7 @@ def test_a_pytorch_model_with_a_head_and_free_sizes(torch, tmp_path):
 
     torch.manual_seed(0)
     module = Tagger().eval()
-    free = {"dynamic_axes": {"tokens": {0: "batch", 1: "time"}}, "input_names": ["tokens"]}
+    free = {"dynamic_axes": {"tokens": {0: "batch", 1: "time"}}, "input_names": ["tokens"], "opset_version": opset}
     (tmp_path / "m.onnx").write_bytes(exported(torch, module, (torch.zeros(2, 3, dtype=torch.long),), **free))
     tokens = torch.randint(0, 11, (4, 6))
     came = from_onnx(tmp_path / "m.onnx")(tokens.numpy())
