@@ -11,6 +11,7 @@ import autograd.numpy as np
 import numpy as onp
 
 from minirnn import threads
+from minirnn.boxes import dtype_of
 from minirnn.module import Array
 from minirnn.primitive import elementwise, primitive, variadic
 
@@ -122,8 +123,9 @@ def _kept(reduced: Array, axis: int, keepdims: bool) -> Array:
 
 
 def _weights(y: Array, x: Array, axis: int, keepdims: bool) -> Array:
-    """softmax(x), given y = logsumexp(x)."""
-    return np.exp(x - _kept(y, axis, keepdims))
+    """softmax(x), given y = logsumexp(x); zeros where every entry is -inf."""
+    y = _kept(y, axis, keepdims)
+    return np.exp(x - np.where(y == -onp.inf, onp.zeros((), dtype_of(y)), y))
 
 
 logsumexp = primitive(

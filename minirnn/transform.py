@@ -20,7 +20,7 @@ from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.tracer import isbox, notrace_primitives
 from autograd.util import toposort
 
-from minirnn import tree
+from minirnn import rules, tree  # noqa: F401  (rules registers itself)
 from minirnn.arguments import Argnums, Arrays, select
 from minirnn.boxes import StaleBoxError, check_alive, dtype_of, new_trace, shape_of, unboxed
 from minirnn.primitive import jvp_rule, vjp_rule
