@@ -5,17 +5,19 @@ its options are chosen; a driver that comes after one that was killed finds it u
 leave what they reach in the trial's own folder, from which any other goes on.
 """
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from minirnn import tree
 from minirnn.sweep.cluster import INSTALL, capacity, connect, replenish
 from minirnn.sweep.space import Space, make_space
-from minirnn.sweep.spec import Pruning
+from minirnn.sweep.spec import SAMPLERS, Pruning
 from minirnn.sweep.trial import REPORTS, Job, Outcome, Trial, attempts, read_lines, run_job, tell_to_stop
 from minirnn.train.lock import FolderLock
 
@@ -99,11 +101,14 @@ def sweep(
     the best options again, at the end; repeated(options, k) may change the k-th (its seed, say). threads: that a trial
     may use. resume: go on with what is in the folder, unfinished trials first. on_standing: told of every change.
 
-    ValueError: a space that is none, neither trials nor minutes. FileExistsError: the folder holds a sweep, and resume
-    is False. FolderInUseError: another driver is at work there. ImportError: Optuna or Dask is not installed.
+    ValueError: a space that is none, neither trials nor minutes, an option out of its range; resume, and what is there
+    was begun with another space, direction, objective, pruning, sampler or seed, which are named. FileExistsError: the
+    folder holds a sweep, and resume is False. FolderInUseError: another driver is at work there. ImportError: Optuna or
+    Dask is not installed.
     """
-    if trials is None and minutes is None:
-        raise ValueError("sweep: neither trials nor minutes came; a sweep needs an end")
+    _check(trials=trials, minutes=minutes, repeats=repeats, threads=threads, seed=seed, sampler=sampler)
+    if pruning is not None and not isinstance(pruning, Pruning):
+        raise ValueError(f"sweep: pruning={pruning!r} came, a Pruning or None was expected")
     made, folder = make_space(space), Path(folder)
     optuna = _optuna()
     if (folder / "study.db").exists() and not resume:
@@ -111,6 +116,7 @@ def sweep(
     folder.mkdir(parents=True, exist_ok=True)
     with FolderLock(folder), _quiet(optuna), _client(client, threads) as on:
         study = _study(optuna, folder, maximize, pruning, sampler, seed)
+        _check_same(folder, study, _identity(objective, made, maximize, pruning, sampler, seed))
         driver = _Driver(on, study, objective, made, folder, threads, trials, minutes, on_standing)
         driver.run()
         best = driver.standing().best
@@ -120,6 +126,49 @@ def sweep(
         tried = driver.standing().trials
         lost = sum(max(0, one.attempts - 1) for one in tried)
         return Result(tried, best, _importance(optuna, study, made), again, lost, folder)
+
+
+def _check(*, trials: Any, minutes: Any, repeats: Any, threads: Any, seed: Any, sampler: Any) -> None:
+    if trials is None and minutes is None:
+        raise ValueError("sweep: neither trials nor minutes came; a sweep needs an end")
+    least = {"trials": (trials, 1), "repeats": (repeats, 0), "threads": (threads, 1), "seed": (seed, 0)}
+    for name, (value, low) in least.items():
+        if name == "trials" and value is None:
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or value < low:
+            raise ValueError(f"sweep: {name}={value!r} came, an integer from {low} was expected")
+    if minutes is not None and (not isinstance(minutes, (int, float)) or not 0 < minutes < math.inf):
+        raise ValueError(f"sweep: minutes={minutes!r} came, a positive number was expected")
+    if sampler not in SAMPLERS:
+        raise ValueError(f"sweep: sampler={sampler!r} came, one of {', '.join(SAMPLERS)} was expected")
+
+
+def _identity(
+    objective: Objective, space: Space, maximize: bool, pruning: Pruning | None, sampler: str, seed: int
+) -> dict[str, Any]:
+    """What a sweep is, in words; not how long it goes on, and on what."""
+    what = asdict(objective) if is_dataclass(objective) else getattr(objective, "__name__", type(objective).__name__)
+    described = {
+        "direction": "maximize" if maximize else "minimize",
+        "objective": what,
+        "space": {name: f"{type(values).__name__}{tuple(values)}" for name, values in space.items()},
+        "pruning": None if pruning is None else asdict(pruning),
+        "sampler": sampler,
+        "seed": seed,
+    }
+    return {name: str(leaf) for name, leaf in tree.named_leaves(described)}
+
+
+def _check_same(folder: Path, study: Any, now: dict[str, Any]) -> None:
+    """ValueError: the sweep in the folder was begun as another one. It stays as it is."""
+    before = study.user_attrs.get("identity")
+    if before is None:
+        study.set_user_attr("identity", now)
+        return
+    names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    if names:
+        other = "; ".join(f"{name} was {before.get(name)}, is {now.get(name)}" for name in names)
+        raise ValueError(f"{folder}: the sweep there is another one: {other}; give what it was begun with")
 
 
 class _Driver:
@@ -274,7 +323,7 @@ class _Driver:
         trials = [self._tried(one) for one in self.study.trials]
         finished = [one for one in trials if one.state == "finished" and one.score is not None]
         sign = -1 if self.study.direction.name == "MAXIMIZE" else 1
-        best = min(finished, key=lambda one: sign * (one.score or 0.0), default=None)
+        best = min(finished, key=lambda one: sign * (0.0 if one.score is None else one.score), default=None)
         return Standing(trials, self.wanted, self.seconds(), best)
 
     def _tried(self, one: Any) -> Tried:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -49,11 +50,14 @@ def best_table(trials: Sequence[Tried], *, maximize: bool = False, most: int | N
 
     table = Table("trial", "state", "score", "tries", "options", box=None, pad_edge=False)
     order = {"finished": 0, "running": 1, "pruned": 2, "failed": 3}
-    sign = -1 if maximize else 1
-    key = lambda one: (order[one.state], float("inf") if one.score is None else sign * one.score)
+    key = lambda one: (order[one.state], _rank(one.score, -1 if maximize else 1))
     for one in sorted(trials, key=key)[:most]:
         table.add_row(*_row(one))
     return table
+
+
+def _rank(score: float | None, sign: int) -> float:
+    return math.inf if score is None or math.isnan(score) else sign * score
 
 
 def _row(one: Tried) -> list[str]:

@@ -78,7 +78,7 @@ class TrainObjective:
         begun = (trial.folder / DESCRIPTION).exists()
         if begun and (described := read_description(trial.folder)).finished:
             return self._goal(described.figures)
-        config = make_config(self.base, options)
+        config = make_config(self.base, options, {})  # what does nothing beside another choice is left out
         experiment = resumed_experiment(trial.folder) if begun else experiment_of(config)
         reports = _Reports(trial, self.goal)
         return self._goal(train(experiment, trial.folder, callbacks=[reports], resume=begun).figures)

@@ -24,6 +24,8 @@ from minirnn.train.recurrent_layers import CELLS, cell_name, check_chrono
 __all__ = ["CELLS", "SCHEDULES", "Option", "TrainConfig", "options", "type_of"]
 
 SCHEDULES = ("constant", "linear", "cosine", "step", "exponential", "one-cycle", "plateau")
+WITHOUT_FINAL = ("constant", "step", "one-cycle")  # schedules that end where they will
+OF_A_TEXT = ("tokenizer", "vocabulary", "embedding", "tie_weights", "seq_length")
 AVERAGES = ("none", "ema", "ntasgd")
 
 
@@ -135,6 +137,17 @@ class TrainConfig:
             raise ValueError(f"tie_weights needs embedding={self.hidden}, as hidden; embedding={self.embedding} came")
         if self.final_lr == 0 and self.schedule == "exponential":
             raise ValueError("final_lr=0 came with the exponential schedule, which never gets there; give more")
+
+    def unused(self) -> dict[str, str]:
+        """Option that is not at its default and changes nothing beside another -> that other one."""
+        idle = {
+            "ema_decay": self.average != "ema" and f"average={self.average!r}",
+            "final_lr": self.schedule in WITHOUT_FINAL and f"schedule={self.schedule!r}",
+            "task_options": self.task is None and "no task",
+            **dict.fromkeys(OF_A_TEXT, self.task is not None and f"task={self.task!r}"),
+        }
+        defaults = {option.name: option.default for option in options()}
+        return {name: beside for name, beside in idle.items() if beside and getattr(self, name) != defaults[name]}
 
     @property
     def embedding_size(self) -> int:

@@ -36,7 +36,8 @@ def preset(name: str) -> dict[str, Any]:
 def make_config(*layers: Mapping[str, Any]) -> TrainConfig:
     """A config from layers of options, the later over the earlier; steps and minutes take each other's place.
 
-    Two minutes where none sets either. ValueError: an option out of its range.
+    Two minutes where none sets either. Of all layers but the last, options that change nothing beside others (a last
+    learning rate, where the schedule is now constant) are left out. ValueError: an option out of its range.
     """
     merged: dict[str, Any] = {}
     for layer in layers:
@@ -46,7 +47,9 @@ def make_config(*layers: Mapping[str, Any]) -> TrainConfig:
         merged |= layer
     if merged.get("steps") is None and merged.get("minutes") is None:
         merged["minutes"] = DEFAULT_MINUTES
-    return TrainConfig(**merged)
+    made = TrainConfig(**merged)
+    idle = made.unused().keys() - (layers[-1].keys() if layers else set())
+    return TrainConfig(**{name: value for name, value in merged.items() if name not in idle}) if idle else made
 
 
 def config_text(config: TrainConfig) -> str:

@@ -48,12 +48,17 @@ def corpus_of(config: TrainConfig) -> Corpus | TextFiles:
 def experiment_of(config: TrainConfig, comm: Any = None) -> Experiment:
     """What a config describes, ready to be trained, by all ranks of comm, as `fit` takes it.
 
-    ValueError, OSError: what it learns from is not there. ImportError: an extra that it needs is not there.
-    RankFailedError: that is so on another rank. DifferentRanksError: another text is there, or other options.
+    ValueError: an option that would do nothing. ValueError, OSError: what it learns from is not there. ImportError: an
+    extra that it needs is not there. RankFailedError: that is so on another rank. DifferentRanksError: another text is
+    there, or other options.
     """
 
     def made() -> Experiment:
         _check_extras(config)
+        for name, beside in config.unused().items():
+            raise ValueError(
+                f"{name}={getattr(config, name)!r} came with {beside}, where it does nothing; leave it out"
+            )
         if config.task is not None:
             return task_experiment(config, comm)
         return text_experiment(corpus_of(config), config, comm=comm)

@@ -1,5 +1,6 @@
 """A synthetic task: recurrent layer -> linear, trained on sequences that are drawn afresh at each step."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,13 @@ EXCERPT, ANSWERS = 4, 10  # sequences that are looked at, and the last answers o
 
 def task_of(config: TrainConfig) -> Task:
     """The config's task, with its options. ValueError: an unknown task or option, or one out of range."""
-    given = [part.strip().partition("=") for part in (config.task_options or "").split(",") if part.strip()]
-    wrong = [name for name, _, value in given if not value.strip().lstrip("-").isdigit()]
-    if wrong:
-        raise ValueError(f"task_options={config.task_options!r} came; name=integer, ... was expected ({wrong[0]!r})")
-    return make_task(str(config.task), **{name.strip(): int(value) for name, _, value in given})
+    parts = [part.strip() for part in (config.task_options or "").split(",") if part.strip()]
+    given = [re.fullmatch(r"(\w+)\s*=\s*(-?[0-9]{1,18})", part) for part in parts]
+    named = {found[1]: int(found[2]) for found in given if found is not None}
+    if len(named) < len(parts):
+        wrong = next((part for part, found in zip(parts, given, strict=True) if found is None), "a name came twice")
+        raise ValueError(f"task_options={config.task_options!r} came; name=integer, ... was expected ({wrong!r})")
+    return make_task(str(config.task), **named)
 
 
 def task_model(config: TrainConfig, task: Task, rng: np.random.Generator | None = None) -> Sequential:
@@ -78,7 +81,7 @@ def task_experiment(config: TrainConfig, comm: Any = None) -> Experiment:
             "source": repr(task),
             "loss": task.loss,
             "metric": task.metric_name,
-            "baseline": float(task.baseline),
+            "baseline": float(task.baseline_of(held_out)),
             "baseline_is": task.baseline_is,
             "optimum": float(task.optimum),
         },

@@ -97,6 +97,49 @@ def test_a_sweep_goes_on_to_more_trials_and_tries_none_twice(client, tmp_path):
     assert len({str(one.options) for one in then.trials}) == 5
 
 
+OTHER = {
+    "direction was minimize, is maximize": {"maximize": True},
+    r"space\.kind was Choices.*'b'.*is Choices.*'c'": {"space": {**SPACE, "kind": ["a", "c"]}},
+    r"space\.kind was .*, is None": {"space": {"x": SPACE["x"]}},
+    r"space\.x was Range\(-5\.0, 5\.0, .*is Range\(-5\.0, 6\.0": {"space": {**SPACE, "x": {"low": -5.0, "high": 6.0}}},
+    r"space\.y was None, is Range": {"space": {**SPACE, "y": {"low": 1, "high": 2}}},
+    "seed was 0, is 1": {"seed": 1},
+    "sampler was tpe, is random": {"sampler": "random"},
+    r"pruning\.first was None, is 1": {"pruning": Pruning()},
+    "objective was parabola, is troubled": {"objective": troubled},
+}
+
+
+@pytest.mark.parametrize(("says", "now"), OTHER.items(), ids=range(len(OTHER)))
+def test_a_sweep_that_is_another_one_is_not_gone_on_with(client, tmp_path, says, now):
+    """The difference is named, and what is there stays as it is: it can still be gone on with as it was begun."""
+    same = {"objective": parabola, "space": SPACE, "folder": tmp_path, "client": client, "resume": True}
+    sweep(**same, trials=1)
+    with pytest.raises(ValueError, match=says):
+        sweep(**{**same, **now}, trials=2)
+    assert len(sweep(**same, trials=1).trials) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"trials": 0}, "trials=0"),
+        ({"trials": 2.0}, r"trials=2\.0"),
+        ({"minutes": float("nan")}, "minutes=nan"),
+        ({"minutes": 0}, "minutes=0"),
+        ({"trials": 1, "repeats": -1}, "repeats=-1"),
+        ({"trials": 1, "threads": 0}, "threads=0"),
+        ({"trials": 1, "seed": -1}, "seed=-1"),
+        ({"trials": 1, "sampler": "grid"}, "sampler='grid' came, one of tpe, random"),
+        ({"trials": 1, "pruning": 3}, "pruning=3"),
+    ],
+)
+def test_options_out_of_range_are_refused_before_anything_is_there(tmp_path, options, says):
+    with pytest.raises(ValueError, match=says):
+        sweep(parabola, SPACE, folder=tmp_path / "sweep", **options)
+    assert not (tmp_path / "sweep").exists()
+
+
 def test_trials_that_were_left_running_are_gone_on_with(client, tmp_path):
     """A driver that ends in the middle: its trials are there, and none of them is begun from its beginning."""
 

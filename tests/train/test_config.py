@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from minirnn.train import TrainConfig, config_text, make_config, preset, preset_names, read_config
-from minirnn.train.config import SCHEDULES, options
+from minirnn.train import TrainConfig, config_text, experiment_of, make_config, preset, preset_names, read_config
+from minirnn.train.config import SCHEDULES, WITHOUT_FINAL, options
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,30 @@ from minirnn.train.config import SCHEDULES, options
 def test_a_config_that_makes_no_sense_is_refused(given, says):
     with pytest.raises(ValueError, match=says):
         TrainConfig(**given)
+
+
+IDLE = [
+    ({"ema_decay": 0.9}, "ema_decay=0.9 came with average='none'"),
+    ({"ema_decay": 0.9, "average": "ntasgd"}, "average='ntasgd'"),
+    *[({"final_lr": 0.1, "schedule": name}, f"final_lr=0.1 came with .*'{name}'") for name in WITHOUT_FINAL],
+    ({"task_options": "length=3"}, "task_options='length=3' came with no task"),
+    ({"task": "adding", "tokenizer": "byte"}, "tokenizer='byte' came with task='adding'"),
+    ({"task": "adding", "vocabulary": 9}, "vocabulary=9 came"),
+    ({"task": "adding", "embedding": 9}, "embedding=9 came"),
+    ({"task": "adding", "tie_weights": True}, "tie_weights=True came"),
+    ({"task": "adding", "seq_length": 9}, "seq_length=9 came"),
+]
+
+
+@pytest.mark.parametrize(("given", "says"), IDLE)
+def test_an_option_that_would_do_nothing_is_refused_where_a_training_begins(given, says):
+    with pytest.raises(ValueError, match=f"{says}.*does nothing; leave it out"):
+        experiment_of(make_config({"steps": 1}, given))
+    if "task" not in given and "schedule" not in given:
+        return
+    beside = {name: value for name, value in given.items() if name in ("task", "schedule")}
+    config = make_config({"steps": 1}, {k: v for k, v in given.items() if k not in beside}, beside)
+    assert config == TrainConfig(steps=1, **beside)  # what an earlier layer set, a preset, gives way
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

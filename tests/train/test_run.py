@@ -1,5 +1,6 @@
 """Runs in folders: written, read, resumed, listed and scored."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from minirnn.data import Corpus, read_text
 from minirnn.train import (
+    Callback,
     Checkpoints,
     TrainConfig,
     evaluate,
@@ -111,6 +113,67 @@ def test_the_average_is_what_a_run_keeps(text, tmp_path):
     state = Checkpoints(tmp_path / "run" / CHECKPOINTS).latest().state
     assert np.array_equal(averaged.model.parameters()["head.weight"], state["average"]["weights"]["head.weight"])
     assert not np.array_equal(averaged.model.parameters()["head.weight"], state["model"]["head.weight"])
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["folder", "no folder"])
+@pytest.mark.parametrize(
+    ("metrics", "best"),
+    [
+        ([3, 1, 2, 2], 10),
+        ([3, 1, np.nan, np.nan], 10),
+        ([3, 1, np.inf, np.nan], 10),
+        ([np.nan, 2, 1, np.nan], 15),
+        ([3, np.nan, np.nan, 1], 20),
+        ([np.nan, np.nan, np.nan, np.nan], 20),
+        ([3, 2, 1, 1], 20),
+    ],
+)
+def test_the_best_finite_validation_is_what_a_run_keeps(text, tmp_path, metrics, best, kept):
+    """Whatever comes after it: a training that diverged has nan, which is no better than anything."""
+    values, heads = iter(metrics), {}
+    config = TrainConfig(text=str(text), steps=20, val_every=5, average="ema", ema_decay=0.5, **SMALL)
+    experiment = dataclasses.replace(experiment_of(config), validate=lambda model: {"val_loss": next(values)})
+
+    class Seen(Callback):
+        def on_step(self, training, progress):
+            heads[progress.step] = training.validated.parameters()["head.weight"].copy()
+
+    run = train(experiment, tmp_path / "run" if kept else None, callbacks=[Seen()])
+    assert run.figures["best_step"] == best
+    assert np.array_equal(run.model.parameters()["head.weight"], heads[best])
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"hidden": 7}, "hidden was 6, is 7"),
+        ({"lr": 0.5}, r"lr was 0\.004, is 0\.5"),
+        ({"seed": 1}, "seed was 0, is 1"),
+    ],
+)
+def test_another_run_than_the_folders_is_not_resumed_there(text, tmp_path, options, says):
+    folder = unfinished(text, tmp_path / "run")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    other = experiment_of(TrainConfig(text=str(text), **{"steps": 20, **SMALL, **options}))
+    with pytest.raises(ValueError, match=f"the run there is another one: {says}; give what it was begun with"):
+        train(other, folder, resume=True)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_the_same_text_kept_elsewhere_is_the_same_run_and_another_text_is_not(text, run, tmp_path):
+    folder = unfinished(text, tmp_path / "other")
+    moved = tmp_path / "moved.txt"
+    moved.write_bytes(text.read_bytes()[:-1] + b"x")
+    config = TrainConfig(text=str(moved), steps=20, **SMALL)
+    with pytest.raises(ValueError, match="another one: sha256 was"):
+        train(experiment_of(config), folder, resume=True)
+    moved.write_bytes(text.read_bytes())
+    assert same_weights(run, train(experiment_of(config), folder, resume=True))
+
+
+def test_resume_needs_a_folder(text):
+    with pytest.raises(ValueError, match="resume=True came without a folder"):
+        train(experiment_of(TrainConfig(text=str(text), steps=2, **SMALL)), resume=True)
 
 
 @pytest.mark.parametrize(

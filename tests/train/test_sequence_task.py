@@ -25,6 +25,27 @@ def test_a_short_adding_problem_is_learned():
     assert train(experiment).figures["held_out_loss"] < 0.5 * experiment.data["baseline"]
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_the_adding_problem_is_judged_by_the_best_constant_on_what_is_held_out(seed):
+    """1 scores below 1/6 on half of the held-out sets; no constant scores below their baseline on any."""
+    experiment = task_experiment(TrainConfig(task="adding", task_options="length=4", steps=1, seed=seed, **SMALL))
+    baseline = experiment.data["baseline"]
+    linear = experiment.model.layers[-1]
+    scores = []
+    for constant in np.linspace(0.9, 1.1, 21):
+        linear.weight, linear.bias = np.zeros_like(linear.weight), np.full_like(linear.bias, constant)
+        scores.append(experiment.validate(experiment.model)["val_loss"])
+    assert baseline <= min(scores) < baseline + 1e-4
+
+
+def test_a_class_is_guessed_best_by_its_share_of_what_is_held_out():
+    task = task_of(TrainConfig(task="temporal-order", task_options="length=10", steps=1))
+    batch = task.batch(np.random.default_rng(0), 40)
+    share = np.bincount(batch.targets, minlength=4) / 40
+    assert task.baseline_of(batch) == pytest.approx(-np.log(share[batch.targets]).mean())
+    assert task.baseline_of(batch) < task.baseline
+
+
 def test_options_of_a_task_are_its_own():
     task = task_of(TrainConfig(task="copy", task_options="delay=9, symbols=3", steps=1))
     assert (task.delay, task.symbols, task.length) == (9, 3, 10)
@@ -32,7 +53,15 @@ def test_options_of_a_task_are_its_own():
 
 @pytest.mark.parametrize(
     ("options", "says"),
-    [("delay", "name=integer"), ("delay=x", "name=integer"), ("pause=3", "pause"), ("delay=0", "delay=0")],
+    [
+        ("delay", "name=integer"),
+        ("delay=x", "name=integer"),
+        ("delay=--5", "name=integer"),
+        ("delay=\u00b2", "name=integer"),
+        ("delay=3,delay=4", "a name came twice"),
+        ("pause=3", "pause"),
+        ("delay=0", "delay=0"),
+    ],
 )
 def test_a_tasks_bad_options_are_errors(options, says):
     with pytest.raises(ValueError, match=says):

@@ -27,7 +27,7 @@ class AddingProblem(Task):
     name = "adding"
     loss = "mse"
     metric_name = "sums within 0.04"
-    baseline_is = "predicts 1 always"
+    baseline_is = "predicts the best constant"
     input_size = 2
     output_size = 1
     baseline = 1 / 6
