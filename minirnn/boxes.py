@@ -6,7 +6,6 @@ of its own, and a dead box that comes into a transform or a scan is an error.
 """
 
 import itertools
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -15,9 +14,10 @@ import numpy as np
 from autograd.tracer import box_types, isbox, trace_stack
 
 from minirnn import tree
+from minirnn.locks import Lock
 from minirnn.module import Module
 
-__all__ = ["StaleBoxError", "check_alive", "dtype_of", "new_trace", "shape_of", "unboxed"]
+__all__ = ["StaleBoxError", "check_alive", "dtype_of", "new_trace", "shape_of", "tracing", "unboxed"]
 
 
 class StaleBoxError(ValueError):
@@ -53,13 +53,21 @@ class _Trace(NamedTuple):
 _SPAN = 1 << 20  # numbers between two traces of ours, for autograd's own traces inside the first
 _numbers = itertools.count(1)
 _alive: list[_Trace] = []
-_lock = threading.RLock()  # autograd's trace stack is one for all threads
+
+
+def _end_all() -> None:
+    if _alive:
+        trace_stack.top = _alive[0].top_before
+        _alive.clear()
+
+
+tracing = Lock(abandoned=_end_all)  # autograd's trace stack is one for all threads
 
 
 @contextmanager
 def new_trace() -> Iterator[int]:
     """A trace number never used before; autograd's stack is put back as it was, also when the function raises."""
-    with _lock:
+    with tracing:
         before = trace_stack.top
         trace = _Trace(next(_numbers) * _SPAN, before)
         while trace.number <= before:

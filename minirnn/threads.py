@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from minirnn.locks import Lock
 from minirnn.module import Array
 
 __all__ = ["SHARE", "each", "get_num_threads", "product", "set_num_threads", "single_threaded_blas"]
@@ -28,7 +29,7 @@ _BLAS_SHARES, _BLAS_SHARES_VECTOR = 2.0 * (1 << 18), 2.0 * 9216
 _count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _jobs: SimpleQueue[Any] = SimpleQueue()
 _workers: list[threading.Thread] = []
-_starting = threading.Lock()
+_starting = Lock()
 
 
 def get_num_threads() -> int:
@@ -87,7 +88,7 @@ class _SingleThreadedBlas:
     """A block in which BLAS keeps to the thread that calls it; blocks may overlap in time."""
 
     def __init__(self) -> None:
-        self._lock, self._inside = threading.Lock(), 0
+        self._lock, self._inside = Lock(), 0
         self._before: list[tuple[Any, int]] = []
 
     def __enter__(self) -> None:
@@ -97,6 +98,12 @@ class _SingleThreadedBlas:
                 self._before = [(pool, pool.get_num_threads()) for pool in _blas_pools()]
                 for pool, _ in self._before:
                     _limit(pool, 1)
+
+    def forget(self) -> None:
+        """End the blocks that other threads are in."""
+        if self._inside:
+            self._inside = 1
+            self.__exit__()
 
     def __exit__(self, *error: object) -> None:
         with self._lock:
@@ -200,9 +207,10 @@ def _work(jobs: SimpleQueue[Any]) -> None:
 
 def _forget_workers() -> None:
     """A forked child has none of its parent's threads."""
-    global _jobs, _starting, _kept_from
-    _jobs, _starting, _kept_from = SimpleQueue(), threading.Lock(), -1
+    global _jobs, _kept_from
+    _jobs, _kept_from = SimpleQueue(), -1
     _workers.clear()
+    single_threaded_blas.forget()
 
 
 if hasattr(os, "register_at_fork"):

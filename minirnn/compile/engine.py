@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn import bundle, loop, reference, tree
-from minirnn.boxes import shape_of, unboxed
+from minirnn.boxes import shape_of, tracing, unboxed
 from minirnn.compile import build, sequence
 from minirnn.compile.errors import CannotCompile
 from minirnn.compile.key import Unhashable, call_key
@@ -47,7 +47,7 @@ class _Found:
         if chosen == "numpy" or (chosen == "auto" and self.program.layout.work * rows < NATIVE):
             return self.program
         if not self._tried:
-            with _building:
+            with tracing:
                 if not self._tried:
                     with suppress(CannotCompile):  # nothing here to compare it with
                         self._native = _verified(build.numba_program, cell, state, xs, self.key)
@@ -58,7 +58,6 @@ class _Found:
 NATIVE = 4e5  # multiplications and additions of a call from which on compilation by Numba is worth its seconds
 
 _known: dict[Any, _Found | _Refused] = {}
-_building = threading.RLock()
 _said: set[Any] = set()
 _chosen = threading.local()
 
@@ -97,7 +96,9 @@ def _find(cell: Any, state: Any, xs: Any) -> _Found | _Refused:
     except (Unhashable, TypeError) as error:
         return _refused(str(error))
     if found is None:
-        with _building:
+        with (
+            tracing
+        ):  # the comparison traces: with a lock of its own a gradient elsewhere could wait for this, and this for it
             found = _known.get(key)
             if found is None:
                 found = _known[key] = _made(cell, state, xs, key)

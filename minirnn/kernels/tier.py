@@ -1,13 +1,13 @@
 """Which kernels run: the compiled ones where Numba is installed and works, the NumPy ones otherwise."""
 
 import logging
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.util import find_spec
 
 from minirnn.kernels.kernel import Kernel
+from minirnn.locks import Lock
 
 __all__ = ["TIERS", "chosen", "compiled_kernels", "current", "fastest", "tier"]
 
@@ -15,7 +15,7 @@ TIERS = ("auto", "numba", "numpy")
 
 _log = logging.getLogger("minirnn")
 _chosen: ContextVar[str] = ContextVar("minirnn kernel tier", default="auto")
-_loading = threading.Lock()
+_loading = Lock()
 _compiled: Mapping[str, Kernel] | None = None  # empty where there are none
 
 

@@ -7,7 +7,6 @@ keeps a loop from being vectorised.
 
 import logging
 import os
-import threading
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,11 +15,12 @@ from typing import Any
 
 from numba import njit
 from numba.core import event
+from numba.core.compiler_lock import global_compiler_lock
 
 __all__ = ["OPTIONS", "cached", "compiled"]
 
 _log = logging.getLogger("minirnn")
-_said = threading.Event()
+_said = False
 _PROCESS = uuid.uuid4().hex[:12]
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}, "boundscheck": False}
 
@@ -65,9 +65,10 @@ class _Announce(event.Listener):  # type: ignore[misc]
     """Says once a process that compilation has begun; loading compiled code from the cache is no such event."""
 
     def on_start(self, occurrence: Any) -> None:
+        global _said
         dispatcher = occurrence.data["dispatcher"]
-        if dispatcher.py_func.__module__.startswith(__package__) and not _said.is_set():
-            _said.set()
+        if dispatcher.py_func.__module__.startswith(__package__) and not _said:
+            _said = True
             _log.warning("minirnn compiles its kernels for this machine (a few seconds, once; then they are cached)")
 
     def on_end(self, occurrence: Any) -> None:
@@ -75,3 +76,9 @@ class _Announce(event.Listener):  # type: ignore[misc]
 
 
 event.register("numba:compile", _Announce())
+if hasattr(os, "register_at_fork"):  # LLVM's state is no lock that could be made anew: a fork waits for a compilation
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )
