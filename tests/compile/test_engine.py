@@ -156,19 +156,6 @@ def test_any_number_of_steps_and_rows(sizes):
     assert error(problem(cell_of("MGU"), *sizes)) < 1e-10
 
 
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_any_number_of_threads(count):
-    pytest.importorskip("numba")
-    before = minirnn.get_num_threads()
-    cell = minirnn.cells.MGU(20, 30, rng=onp.random.default_rng(0), dtype=onp.float64)
-    try:
-        minirnn.set_num_threads(count)
-        with tier("numba"):
-            assert error(problem(cell, 30, 13), lengths=onp.arange(13) + 18) < 1e-10
-    finally:
-        minirnn.set_num_threads(before)
-
-
 def test_threads_of_the_caller_may_compile_the_same_cell_at_once():
     given, found = problem(minirnn.cells.MGU(3, 4, rng=onp.random.default_rng(0), dtype=onp.float64)), []
     run = lambda: found.append(minirnn.scan(*given, engine="compiled")[1])

@@ -9,6 +9,7 @@ import sys
 import threading
 from contextvars import ContextVar
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
 from compile_cases import error, problem
@@ -240,3 +241,21 @@ def test_a_derivatives_rule_is_part_of_the_key():
         return odd(2, 3, dtype=np.float64)
 
     assert key(cell_with(2.0)) != key(cell_with(3.0))
+
+
+@pytest.mark.parametrize("pair", [(0.0, -0.0), (1, 1.0), (1, True), (1.0, np.float64(1.0)), (0j, -0j), ("1", 1)])
+def test_numbers_that_are_equal_and_not_the_same_have_different_keys(pair):
+    assert len({key(made(value)) for value in pair}) == 2
+
+
+def test_zeros_of_either_sign_are_two_constants_in_one_step():
+    """0.0 and -0.0 are equal, and what is divided by them is not."""
+
+    @minirnn.cell(w=("hidden", "input"))
+    def signed(p, h, x):
+        a = linear(x, p.w)
+        h = 0.5 * h + anp.arctan2(0.0 * a * a + 0.0, -1.0 - a * a) + 2 * anp.arctan2(-0.0, -1.0 - a * a)
+        return h, h
+
+    given = problem(signed(2, 3, rng=np.random.default_rng(0), dtype=np.float64))
+    assert error(given) < 1e-10
