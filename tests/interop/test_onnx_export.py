@@ -180,3 +180,14 @@ def test_what_is_asked_for_in_vain_is_told(tmp_path):
         to_onnx(minirnn.Linear(2, 3), np.zeros((2, 2), np.float32), tmp_path / "m.onnx", lengths=True)
     with pytest.raises(ValueError, match=r"shape \(2, 2\); \(T, B, F\)"):
         to_onnx(minirnn.GRU(2, 3), np.zeros((2, 2), np.float32), tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize(("dtype", "stash"), [(np.float32, 1), (np.float64, 11)])
+def test_a_norm_takes_its_mean_in_the_models_dtype(dtype, stash, tmp_path):
+    norm = minirnn.LayerNorm((2, 3)).astype(dtype)
+    xs = np.random.default_rng(0).standard_normal((4, 2, 3)).astype(dtype)
+    to_onnx(norm, xs, tmp_path / "m.onnx")
+    (node,) = [one for one in onnx.load(tmp_path / "m.onnx").graph.node if one.op_type == "LayerNormalization"]
+    given = {one.name: onnx.helper.get_attribute_value(one) for one in node.attribute}
+    assert given.get("stash_type", 1) == stash
+    assert worst_error(session(tmp_path / "m.onnx").run(None, {"xs": xs}), norm(xs)) < 1e-6

@@ -75,7 +75,7 @@ def test_offset_and_length_may_be_left_out(dtype, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "location", ["../weights.bin", "{outside}", "sub/../../weights.bin", "link.bin", "sub/w.bin", ""]
+    "location", ["../weights.bin", "{outside}", "{inside}", "sub/../../weights.bin", "link.bin", "sub/w.bin", ""]
 )
 def test_nothing_is_read_outside_the_models_folder(location, tmp_path):
     folder = tmp_path / "model"
@@ -88,7 +88,7 @@ def test_nothing_is_read_outside_the_models_folder(location, tmp_path):
     os.symlink(tmp_path, folder / "sub")
     outside.rename(tmp_path / "w.bin")
     (tmp_path / "weights.bin").write_bytes((tmp_path / "w.bin").read_bytes())
-    said(folder / "m.onnx", location=location.format(outside=tmp_path / "weights.bin"))
+    said(folder / "m.onnx", location=location.format(outside=tmp_path / "weights.bin", inside=folder / "m.onnx"))
     with pytest.raises(ValueError, match="expected a file in the model's folder, got"):
         from_onnx(folder / "m.onnx")
 
@@ -120,6 +120,7 @@ def test_below_the_folder_is_inside(link, tmp_path):
         ({"offset": "x"}, "expected integers as offset and length"),
         ({"length": "4"}, r"expected \d+ bytes for its shape \[.*\], got length 4"),
         ({"length": "-1"}, "got length -1"),
+        ({"length": "99999"}, "got length 99999"),
     ],
 )
 def test_a_weight_that_is_not_there_is_named(changes, says, tmp_path):
