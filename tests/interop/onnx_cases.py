@@ -32,6 +32,9 @@ def models():
             f"merge {merge}": lambda rng, merge=merge: Bidirectional(lambda: gru_cell(rng), merge=merge)
             for merge in ("concat", "sum", "mean", "mul")
         },
+        "two nonlinearities": lambda rng: Bidirectional(
+            minirnn.RNNCell(3, 4, rng=rng), minirnn.RNNCell(3, 4, nonlinearity="relu", rng=rng)
+        ),
         "two families": lambda rng: Bidirectional(gru_cell(rng), cells.MGU(3, 4, rng=rng), merge="mean"),
         "stacked": lambda rng: Stacked(
             [lstm(rng), cells.MGU(4, 4, rng=rng), gru_cell(rng, 4)], residual=True, norm="layer", dropout=0.1
