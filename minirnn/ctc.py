@@ -22,7 +22,7 @@ import numpy as onp
 
 from minirnn import bundle
 from minirnn.boxes import dtype_of, shape_of
-from minirnn.checks import check_lengths
+from minirnn.checks import as_array, as_integers, check_lengths, is_integer
 from minirnn.functional import log_softmax, logsumexp
 from minirnn.module import Array
 
@@ -52,7 +52,7 @@ def ctc(
     TypeError: targets that are no integers, or logits that are no floats. ValueError: shapes that do not agree, a label
     out of range or blank, a mean over no sequences.
     """
-    targets = onp.asarray(targets)
+    logits, targets = as_array("ctc: logits", logits), as_integers("ctc: targets", targets)
     _check(logits, targets, blank, reduction)
     steps, batch, classes = shape_of(logits)
     frames, counts = _lengths(input_lengths, steps, batch), _lengths(target_lengths, len(targets), batch)
@@ -72,15 +72,13 @@ def ctc(
 def _check(logits: Array, targets: Array, blank: int, reduction: str) -> None:
     if dtype_of(logits).kind != "f":
         raise TypeError(f"ctc: logits are {dtype_of(logits)}, a float array was expected")
-    if targets.dtype.kind not in "iu":
-        raise TypeError(f"ctc: targets are {targets.dtype}, integers were expected")
     if np.ndim(logits) != 3:
         raise ValueError(f"ctc: logits have shape {shape_of(logits)}, (T, B, C) was expected")
     batch, classes = shape_of(logits)[1:]
     if targets.ndim != 2 or targets.shape[1] != batch:
         raise ValueError(f"ctc: targets have shape {targets.shape}, (S, B={batch}) was expected")
-    if not 0 <= blank < classes:
-        raise ValueError(f"ctc: blank={blank} came, 0 to {classes - 1} was expected")
+    if not is_integer(blank) or not 0 <= blank < classes:
+        raise ValueError(f"ctc: blank={blank!r} came, 0 to {classes - 1} was expected")
     if reduction not in _REDUCTIONS:
         raise ValueError(f"ctc: reduction={reduction!r} came, one of {', '.join(_REDUCTIONS)} was expected")
     if reduction == "mean" and not batch:
@@ -97,6 +95,11 @@ _REDUCTIONS: dict[str, Callable[[Array, Array], Array]] = {
 def best_path(logits: Array, lengths: Any = None, *, blank: int = 0) -> list[Array]:
     """The labels of each sequence's likeliest path, which is not always the likeliest labelling. logits: (T, B, C) ->
     B arrays of integers. ValueError: lengths that do not fit."""
+    logits = as_array("best_path: logits", logits)
+    if np.ndim(logits) != 3 or not is_integer(blank) or not 0 <= blank < shape_of(logits)[2]:
+        raise ValueError(
+            f"best_path: logits {shape_of(logits)} and blank={blank} came; (T, B, C), with a blank within C"
+        )
     path = onp.argmax(logits, axis=-1)
     ends = _lengths(lengths, *path.shape)
     new = onp.concatenate([onp.ones_like(path[:1], bool), path[1:] != path[:-1]])

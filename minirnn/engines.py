@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from minirnn import kernels, late, reference, tree
 from minirnn.boxes import check_alive, shape_of
-from minirnn.checks import check_lengths, check_positive
+from minirnn.checks import as_state, check_lengths, check_positive
 from minirnn.module import Module
 
 __all__ = ["Engine", "engine", "engine_names", "register_engine", "scan"]
@@ -100,10 +100,12 @@ def scan(
         check_alive(cell, f"scan: {type(cell).__name__}")
     elif not callable(cell):
         raise TypeError(f"scan: {type(cell).__name__} came as cell, a Cell or a step function was expected")
+    if type(state) in (tuple, list) and isinstance(cell, Module) and hasattr(cell, "initial_state"):
+        state = as_state("scan: state", cell.initial_state(len(state[0]) if state else 1), state)
     steps, batch = _steps_and_batch(state, xs)
     checked = None if lengths is None else check_lengths(lengths, steps, batch)
     if checkpoint_every is not None:
-        check_positive("scan", checkpoint_every=checkpoint_every)
+        (checkpoint_every,) = check_positive("scan", checkpoint_every=checkpoint_every)
     return _choose(engine, cell, state, xs).run(cell, state, xs, checked, reverse, checkpoint_every)
 
 

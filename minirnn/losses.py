@@ -11,7 +11,8 @@ import autograd.numpy as np
 import numpy as onp
 
 from minirnn import bundle
-from minirnn.checks import check_lengths
+from minirnn.boxes import dtype_of
+from minirnn.checks import as_array, as_integers, check_lengths, is_integer
 from minirnn.ctc import ctc
 from minirnn.functional import log_softmax, pick, softplus
 from minirnn.module import Array
@@ -49,10 +50,10 @@ def cross_entropy(
     TypeError: targets that are no integers. ValueError: shapes that do not agree, a target out of range, or a mean
     over no entries.
     """
-    targets = onp.asarray(targets)
-    if targets.dtype.kind not in "iu":
-        raise TypeError(f"cross_entropy: targets are {targets.dtype}, integers were expected")
-    _check_float("cross_entropy: logits", logits)
+    targets = as_integers("cross_entropy: targets", targets)
+    logits = _floats("cross_entropy: logits", logits)
+    if ignore_index is not None and not is_integer(ignore_index):
+        raise TypeError(f"cross_entropy: ignore_index={ignore_index!r} came, an integer was expected")
     if np.shape(logits)[:-1] != targets.shape or not np.ndim(logits):
         raise ValueError(
             f"cross_entropy: targets have shape {targets.shape}, logits {np.shape(logits)}; (..., V) logits for (...) "
@@ -142,7 +143,7 @@ def mse(predictions: Array, targets: Array, *, reduction: str = "mean") -> Array
 
     ValueError: shapes that differ, or a mean over no entries. TypeError: other dtypes.
     """
-    _check_alike("mse", predictions, targets)
+    predictions, targets = _alike("mse", predictions, targets)
     difference = predictions - targets
     return _reduced("mse", difference * difference, int(onp.prod(np.shape(difference))), reduction)
 
@@ -152,7 +153,7 @@ def binary_cross_entropy_with_logits(logits: Array, targets: Array, *, reduction
 
     ValueError: shapes that differ, targets outside 0..1, or a mean over no entries. TypeError: other dtypes.
     """
-    _check_alike("binary_cross_entropy_with_logits", logits, targets)
+    logits, targets = _alike("binary_cross_entropy_with_logits", logits, targets)
     if type(targets) is onp.ndarray and not ((targets >= 0) & (targets <= 1)).all():
         raise ValueError("binary_cross_entropy_with_logits: targets outside 0 to 1 came")
     losses = targets * softplus(-logits) + (1.0 - targets) * softplus(logits)
@@ -168,7 +169,7 @@ def activation_regularization(outputs: Array, *, lengths: Any = None) -> Array:
 
     ValueError: lengths that do not fit (T, B, ...). TypeError: no float array.
     """
-    _check_float("activation_regularization: outputs", outputs)
+    outputs = _floats("activation_regularization: outputs", outputs)
     return _mean_square(*_only_inside("activation_regularization", outputs, lengths))
 
 
@@ -180,7 +181,7 @@ def temporal_activation_regularization(outputs: Array, *, lengths: Any = None) -
 
     ValueError, TypeError: as activation_regularization.
     """
-    _check_float("temporal_activation_regularization: outputs", outputs)
+    outputs = _floats("temporal_activation_regularization: outputs", outputs)
     outputs, lengths = _only_inside("temporal_activation_regularization", outputs, lengths)
     differences = outputs[1:] - outputs[:-1]
     if lengths is not None:
@@ -215,15 +216,15 @@ def _reduced(name: str, losses: Array, count: int, reduction: str) -> Array:
     return _REDUCTIONS[reduction](losses, count)
 
 
-def _check_float(what: str, array: Any) -> None:
-    if not hasattr(array, "dtype") or np.result_type(array).kind != "f":
-        came = getattr(array, "dtype", type(array).__name__)
-        raise TypeError(f"{what}: {came} came, a float array was expected")
+def _floats(what: str, array: Any) -> Any:
+    array = as_array(what, array)
+    if dtype_of(array).kind != "f":
+        raise TypeError(f"{what}: {dtype_of(array)} came, a float array was expected")
+    return array
 
 
-def _check_alike(name: str, predictions: Any, targets: Any) -> None:
-    _check_float(f"{name}: predictions", predictions)
-    _check_float(f"{name}: targets", targets)
+def _alike(name: str, predictions: Any, targets: Any) -> tuple[Any, Any]:
+    predictions, targets = _floats(f"{name}: predictions", predictions), _floats(f"{name}: targets", targets)
     if np.shape(predictions) != np.shape(targets):
         raise ValueError(
             f"{name}: predictions have shape {np.shape(predictions)}, targets {np.shape(targets)}; nothing is broadcast"
@@ -232,3 +233,4 @@ def _check_alike(name: str, predictions: Any, targets: Any) -> None:
         raise TypeError(
             f"{name}: predictions are {np.result_type(predictions)}, targets {np.result_type(targets)}; use astype"
         )
+    return predictions, targets

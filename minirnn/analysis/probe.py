@@ -38,7 +38,7 @@ def probe(states: Array, values: Array, *, held_out: float = 0.5) -> Probe:
     """How each unit goes with a property: states (N, H), or (N, 1, H) as `record` gives them; values (N,), numbers or
     booleans; held_out: the share of the steps, the last ones, that measures.
 
-    ValueError: other shapes, fewer than 2 steps in either part, a property that is not finite.
+    ValueError: other shapes, fewer than 2 steps in either part, a property or states that are not finite.
     """
     flat: Any = np.asarray(states, np.float64)
     if flat.ndim == 3 and flat.shape[1] == 1:
@@ -50,6 +50,8 @@ def probe(states: Array, values: Array, *, held_out: float = 0.5) -> Probe:
         )
     if not np.isfinite(wanted).all():
         raise ValueError("probe: the property is not finite everywhere")
+    if not np.isfinite(flat).all():
+        raise ValueError(f"probe: unit {int(np.argmin(np.isfinite(flat).all(axis=0)))} is not finite everywhere")
     cut = round(len(flat) * (1 - held_out))
     if not 2 <= cut <= len(flat) - 2:
         raise ValueError(f"probe: held_out={held_out} of {len(flat)} steps leaves {cut} and {len(flat) - cut}")
@@ -62,11 +64,21 @@ def probe(states: Array, values: Array, *, held_out: float = 0.5) -> Probe:
 
 def _correlation(states: Array, values: Array) -> Array:
     """(N, H) and (N,) -> (H,)."""
-    states, values = states - states.mean(axis=0), values - values.mean()
+    moves = (states != states[0]).any(axis=0) & (values != values[0]).any()  # what is left of a constant is rounding
+    states, values = _centred(states), _centred(values)
     scale = np.sqrt((states * states).sum(axis=0) * (values @ values))
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: Array = np.where(scale > 0, (values @ states) / scale, 0.0)
+        found: Array = np.where(moves & (scale > 0), (values @ states) / scale, 0.0)
     return np.clip(found, -1, 1)
+
+
+def _centred(values: Array) -> Array:
+    """Less the mean, and of a size whose squares are neither infinite nor zero."""
+    for _ in range(2):
+        largest = np.abs(values).max(axis=0)
+        values = values / np.where(largest > 0, largest, 1.0)
+        values = values - values.mean(axis=0)
+    return values
 
 
 def _binned(values: Array) -> Array:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minirnn.checks import as_integers
 from minirnn.module import Array
 
 __all__ = ["IGNORED", "Batch", "last_step", "pad"]
@@ -84,6 +85,7 @@ class Batch(NamedTuple):
 
 def last_step(outputs: Array, lengths: Array) -> Array:
     """Each sequence's output at its last step: (T, B, ...) and lengths (B,) -> (B, ...). Differentiable."""
+    lengths = as_integers("last_step: lengths", lengths)
     if (lengths == len(outputs)).all():
         return outputs[-1]
     return outputs[lengths - 1, np.arange(len(lengths))]

@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 
+from minirnn.checks import as_integers
 from minirnn.data.batch import IGNORED, Batch, pad
 from minirnn.data.tokenizers import Tokenizer
 from minirnn.module import Array
@@ -41,6 +42,7 @@ class Lines:
 
     def batch(self, indices: Sequence[int] | Array) -> Batch:
         """inputs, targets: (T, B) int64, T = the longest line's tokens + 1; 0 and IGNORED after a line's end."""
+        indices = as_integers("batch: indices", indices)
         chosen = [self.sequences[k] for k in indices]
         inputs, lengths = pad([sequence[:-1] for sequence in chosen])
         targets, _ = pad([sequence[1:] for sequence in chosen], IGNORED)
@@ -48,10 +50,11 @@ class Lines:
 
     def subset(self, indices: Sequence[int] | Array) -> Self:
         """These lines alone, not copied."""
+        indices = as_integers("subset: indices", indices)
         part = object.__new__(type(self))
         part.__dict__.update(self.__dict__)
         part.sequences = [self.sequences[k] for k in indices]
-        part.lengths = self.lengths[np.asarray(indices, np.int64)]
+        part.lengths = self.lengths[indices]
         return part
 
     def decode(self, tokens: Iterable[int]) -> str:

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from minirnn.checks import as_integers
 from minirnn.data.batch import IGNORED, Batch, pad
 from minirnn.module import Array
 
@@ -60,6 +61,7 @@ class Sequences:
 
     def batch(self, indices: Sequence[int] | Array) -> Batch:
         """The sequences of these indices, in this order."""
+        indices = as_integers("batch: indices", indices)
         inputs, lengths = pad([self.xs[n] for n in indices])
         chosen = [self.targets[n] for n in indices]
         if not self.per_step:
@@ -68,10 +70,11 @@ class Sequences:
 
     def subset(self, indices: Sequence[int] | Array) -> Self:
         """These sequences alone, not copied."""
+        indices = as_integers("subset: indices", indices)
         part = object.__new__(type(self))
         part.__dict__.update(self.__dict__)
         part.xs, part.targets = [self.xs[n] for n in indices], [self.targets[n] for n in indices]
-        part.lengths = self.lengths[np.asarray(indices, np.int64)]
+        part.lengths = self.lengths[indices]
         return part
 
 

@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike
 
 from minirnn import functional, init
 from minirnn.boxes import dtype_of, shape_of, unboxed
-from minirnn.checks import check_float, check_lengths, check_positive
+from minirnn.checks import as_generator, check_float, check_lengths, check_positive
 from minirnn.module import Array, Module, Parameter
 from minirnn.primitive import primitive
 
@@ -86,8 +86,8 @@ class Attention(Module):
     def __call__(self, query: Array, memory: Array, *, lengths: Any = None, mask: Any = None) -> tuple[Array, Array]:
         name = type(self).__name__
         dtype = next((dtype_of(array) for array in self._arrays()), dtype_of(memory))
+        query, memory = check_float(f"{name}: query", query, dtype), check_float(f"{name}: memory", memory, dtype)
         for array, last, what in ((query, self.query_size, "query"), (memory, self.memory_size, "memory")):
-            check_float(f"{name}: {what}", array, dtype)
             if np.ndim(array) not in (2, 3)[what == "memory" :] or shape_of(array)[-1] != last:
                 raise ValueError(
                     f"{name}: {what} has shape {shape_of(array)}; (..., B, {last}), time first, was expected"
@@ -144,10 +144,10 @@ class AdditiveAttention(Attention):
         rng: onp.random.Generator | None = None,
         dtype: DTypeLike = onp.float32,
     ):
-        check_positive(
+        query_size, memory_size, attention_size = check_positive(
             "AdditiveAttention", query_size=query_size, memory_size=memory_size, attention_size=attention_size
         )
-        rng = rng or onp.random.default_rng()
+        rng = as_generator("AdditiveAttention", rng)
         self.query_size, self.memory_size = query_size, memory_size
         self.weight_query = Parameter(init.torch_default(query_size)(rng, (attention_size, query_size), dtype))
         self.weight_memory = Parameter(init.torch_default(memory_size)(rng, (attention_size, memory_size), dtype))
@@ -183,7 +183,8 @@ class DotAttention(Attention):
         dtype: DTypeLike = onp.float32,
     ):
         memory_size = query_size if memory_size is None else memory_size
-        check_positive("DotAttention", query_size=query_size, memory_size=memory_size)
+        query_size, memory_size = check_positive("DotAttention", query_size=query_size, memory_size=memory_size)
+        rng = as_generator("DotAttention", rng)
         if memory_size != query_size and not general:
             raise ValueError(
                 f"DotAttention: sizes {query_size} and {memory_size} came, one was expected, or general=True"
@@ -193,7 +194,7 @@ class DotAttention(Attention):
         self.weight = None
         if general:
             draw = init.torch_default(memory_size)
-            self.weight = Parameter(draw(rng or onp.random.default_rng(), (query_size, memory_size), dtype))
+            self.weight = Parameter(draw(rng, (query_size, memory_size), dtype))
 
     def keys(self, memory: Array) -> Array:
         return np.swapaxes(memory if self.weight is None else functional.linear(memory, self.weight), 0, 1)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minirnn import init
-from minirnn.checks import check_positive
+from minirnn.checks import as_generator, check_positive
 from minirnn.layers.recurrent import Cell
 from minirnn.module import Array, Parameter
 
@@ -49,17 +49,16 @@ class DeclaredCell(Cell):
             came, expected = ", ".join(further) or "none", ", ".join(self._further) or "none"
             options = f"; its options are {', '.join(self._options)}" if self._options else ""
             raise TypeError(f"{name}: further sizes {came} came, {expected} expected (by keyword){options}")
-        self.input_size, self.hidden_size = input_size, hidden_size
+        self.input_size, self.hidden_size = check_positive(name, input_size=input_size, hidden_size=hidden_size)
         sizes = {what: self._by_default(what, given.pop(what)) for what in self._further}
-        check_positive(name, input_size=input_size, hidden_size=hidden_size, **sizes)
-        for what, size in sizes.items():
+        for what, size in zip(sizes, check_positive(name, **sizes), strict=True):
             setattr(self, what, size)
         for what, value in given.items():
             setattr(self, what, _checked(f"{name}: {what}", value, self._options[what]))
-        rng = rng or np.random.default_rng()
+        rng = as_generator(name, rng)
         for what, symbols in self._shapes.items():
             shape = self._resolve(symbols)
-            draw = self._initialisers.get(what) or init.torch_default(hidden_size)
+            draw = self._initialisers.get(what) or init.torch_default(self.hidden_size)
             value = np.asarray(draw(rng, shape, dtype))
             if value.shape != shape:
                 raise ValueError(f"{name}: the initialiser of {what} gave shape {value.shape}, {shape} was expected")

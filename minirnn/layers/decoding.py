@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn import tree
-from minirnn.checks import check_positive
+from minirnn.checks import check_positive, is_integer
 from minirnn.functional import log_softmax, pick
 from minirnn.module import Array
 
@@ -21,7 +21,8 @@ Step = Callable[[Array, Any], tuple[Array, Any]]
 
 class Decoded(NamedTuple):
     """tokens: (T, B) integers, T the longest's, the end symbol past each one's end. lengths: (B,), without the end
-    symbol. log_probs: (B,) float64, log p of the tokens, and of the end symbol where it was taken."""
+    symbol. log_probs: (B,) float64, log p of the tokens, and of the end symbol where it was taken; -inf where the model
+    came to an end at which no token has a probability (all its logits -inf), and nothing else was found."""
 
     tokens: Array
     lengths: Array
@@ -31,16 +32,19 @@ class Decoded(NamedTuple):
 def greedy_search(step: Step, state: Any, *, batch_size: int, start: int, end: int, max_steps: int) -> Decoded:
     """The likeliest token at each step, B sequences at once. state: what `step` takes first, with a batch of B.
 
-    ValueError: a max_steps that is not positive, or logits that are nan.
+    ValueError: a max_steps that is not positive, an end that is no token, or logits that are nan or +inf.
     """
-    check_positive("greedy_search", batch_size=batch_size, max_steps=max_steps)
+    batch_size, max_steps = check_positive("greedy_search", batch_size=batch_size, max_steps=max_steps)
+    start, end = _symbols("greedy_search", start=start, end=end)
     tokens, running = np.full(batch_size, start), np.ones(batch_size, bool)
     lengths, log_probs = np.zeros(batch_size, np.int64), np.zeros(batch_size)
     found: list[Array] = []
     while running.any() and len(found) < max_steps:
-        log_p, state = _log_p(step, tokens, state)
-        tokens = np.where(running, np.argmax(log_p, axis=1), end)
-        log_probs += np.where(running, pick(log_p, tokens), 0.0)
+        log_p, state = _log_p(step, tokens, state, end, running)
+        likeliest = np.argmax(log_p, axis=1)
+        log_probs += np.where(running, pick(log_p, likeliest), 0.0)
+        running &= log_probs > -np.inf
+        tokens = np.where(running, likeliest, end)
         running &= tokens != end
         lengths += running
         found.append(tokens)
@@ -69,9 +73,12 @@ def beam_search(
     state: with a batch of B; batch_axes: which axis of each of its arrays is the batch, nested as it is; left out, the
     first. `step` is called with N = B * width rows, those of one beam side by side.
 
-    ValueError: max_steps or width not positive, a negative length_penalty, or logits that are nan.
+    ValueError: max_steps or width not positive, a negative length_penalty, an end that is no token, or logits that are
+    nan or +inf.
     """
-    check_positive("beam_search", batch_size=batch_size, max_steps=max_steps, width=width)
+    sizes = check_positive("beam_search", batch_size=batch_size, max_steps=max_steps, width=width)
+    batch_size, max_steps, width = sizes
+    start, end = _symbols("beam_search", start=start, end=end)
     if not 0 <= length_penalty < np.inf:
         raise ValueError(f"beam_search: length_penalty={length_penalty} came, a finite number from 0 was expected")
     batch_axes = tree.map(lambda leaf: 0, state) if batch_axes is None else batch_axes
@@ -82,10 +89,10 @@ def beam_search(
     scores = np.full((batch_size, width), -np.inf)  # -inf: an empty place
     scores[:, 0] = 0.0
     places = np.full((batch_size, 1), width)
-    best, log_probs = np.full(batch_size, -np.inf), np.zeros(batch_size)
+    best, log_probs = np.full(batch_size, -np.inf), np.full(batch_size, -np.inf)
     lengths, winners = np.zeros(batch_size, np.int64), np.full((batch_size, max_steps), end)
     for n in range(1, max_steps + 1):
-        log_p, state = _log_p(step, tokens.ravel(), state)
+        log_p, state = _log_p(step, tokens.ravel(), state, end, (scores > -np.inf).ravel())
         continued = (scores[:, :, None] + log_p.reshape(batch_size, width, -1)).reshape(batch_size, -1)
         order = np.argsort(-continued, axis=1, kind="stable")[:, :width]
         scores = np.take_along_axis(continued, order, axis=1)
@@ -112,11 +119,27 @@ def _penalty(n: int, alpha: float) -> float:
     return float(((5.0 + n) / 6.0) ** alpha)
 
 
-def _log_p(step: Step, tokens: Array, state: Any) -> tuple[Array, Any]:
+def _symbols(name: str, **symbols: Any) -> list[int]:
+    for what, symbol in symbols.items():
+        if not is_integer(symbol) or symbol < 0:
+            raise ValueError(f"{name}: {what}={symbol!r} came, a token was expected, an integer from 0 on")
+    return [int(symbol) for symbol in symbols.values()]
+
+
+def _log_p(step: Step, tokens: Array, state: Any, end: int, running: Array) -> tuple[Array, Any]:
+    """log p of each token in the rows that are running; -inf throughout where no token has a probability."""
     logits, state = step(tokens, state)
-    if np.isnan(logits).any():
-        raise ValueError("decoding: the model's logits are nan")
-    return log_softmax(logits.astype(np.float64)), state
+    if end >= logits.shape[1]:
+        raise ValueError(f"decoding: end={end} came, and the model's tokens are 0 to {logits.shape[1] - 1}")
+    logits = np.where(running[:, None], logits.astype(np.float64), 0.0)
+    top = logits.max(axis=1)
+    if np.isnan(top).any() or (top == np.inf).any():
+        raise ValueError(f"decoding: the model's logits are {'nan' if np.isnan(top).any() else 'infinite'}")
+    dead = top == -np.inf
+    logits[dead] = 0.0
+    log_p = log_softmax(logits)
+    log_p[dead] = -np.inf
+    return log_p, state
 
 
 def _rows(state: Any, axes: Any, chosen: Array) -> Any:

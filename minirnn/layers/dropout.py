@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from minirnn import functional
+from minirnn.checks import as_generator
 from minirnn.module import Array, Module
 from minirnn.primitive import is_traced
 
@@ -15,8 +16,8 @@ __all__ = ["Dropout", "check_probability", "noise", "warn_without_noise"]
 
 def check_probability(name: str, p: float) -> float:
     """p, if it is a probability; ValueError otherwise."""
-    if not 0.0 <= p <= 1.0:
-        raise ValueError(f"{name}: dropout {p} came, a probability from 0 to 1 was expected")
+    if isinstance(p, bool) or not isinstance(p, (int, float, np.number)) or not 0.0 <= p <= 1.0:
+        raise ValueError(f"{name}: dropout {p!r} came, a probability from 0 to 1 was expected")
     return float(p)
 
 
@@ -30,7 +31,7 @@ def noise(
     if not p:
         return x
     if rng is not None:
-        return drop(x, p, rng)
+        return drop(x, p, as_generator("dropout", rng))
     warn_without_noise(x)
     return x
 

@@ -5,7 +5,7 @@ import numpy as onp
 from numpy.typing import DTypeLike
 
 from minirnn import functional, init
-from minirnn.checks import check_positive
+from minirnn.checks import as_generator, as_integers, check_positive, is_integer
 from minirnn.module import Array, Module, Parameter
 from minirnn.transform import stop_gradient
 
@@ -29,19 +29,21 @@ class Embedding(Module):
         rng: onp.random.Generator | None = None,
         dtype: DTypeLike = onp.float32,
     ):
-        check_positive("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        num_embeddings, embedding_dim = check_positive(
+            "Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim
+        )
+        if padding_idx is not None and not is_integer(padding_idx):
+            raise TypeError(f"Embedding: padding_idx={padding_idx!r} came, an integer was expected")
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             raise ValueError(f"Embedding: padding_idx={padding_idx} is outside the {num_embeddings} rows")
-        self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
-        weight = init.normal(1.0)(rng or onp.random.default_rng(), (num_embeddings, embedding_dim), dtype)
+        self.padding_idx = None if padding_idx is None else int(padding_idx) % num_embeddings
+        weight = init.normal(1.0)(as_generator("Embedding", rng), (num_embeddings, embedding_dim), dtype)
         if self.padding_idx is not None:
             weight[self.padding_idx] = 0
         self.weight = Parameter(weight)
 
     def __call__(self, tokens: Array) -> Array:
-        tokens = onp.asarray(tokens)
-        if tokens.dtype.kind not in "iu":
-            raise TypeError(f"Embedding: tokens are {tokens.dtype}, integers were expected")
+        tokens = as_integers("Embedding: tokens", tokens)
         rows = self.weight.shape[0]
         if tokens.size and not (tokens.min() >= 0 and tokens.max() < rows):
             worst = tokens.min() if tokens.min() < 0 else tokens.max()

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minirnn.checks import as_integers
 from minirnn.functional import dropout_mask
 from minirnn.layers.dropout import check_probability, noise
 from minirnn.layers.embedding import Embedding
@@ -28,7 +29,7 @@ class EmbeddingDropout(Module):
         self.embedding, self.p = embedding, check_probability("EmbeddingDropout", p)
 
     def __call__(self, tokens: Array, *, rng: np.random.Generator | None = None) -> Array:
-        words = len(self.embedding.weight)
+        words, tokens = len(self.embedding.weight), as_integers("Embedding: tokens", tokens)
 
         def drop(vectors: Array, p: float, rng: np.random.Generator) -> Array:
             return vectors * dropout_mask((words, 1), p, np.result_type(vectors), rng)[tokens]

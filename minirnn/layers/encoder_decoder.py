@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike
 
 from minirnn import tree
 from minirnn.boxes import shape_of
+from minirnn.checks import is_integer
 from minirnn.engines import scan
 from minirnn.layers.attention import Attention, cleaned, memory_mask
 from minirnn.layers.decoding import Decoded, beam_search, greedy_search
@@ -150,7 +151,10 @@ class EncoderDecoder(Module):
 
     def __init__(self, encoder: Module, decoder: Module, *, start: int, end: int, bridge: Module | None = None):
         self.encoder, self.decoder, self.bridge = encoder, decoder, bridge
-        self.start, self.end = start, end
+        for what, symbol in (("start", start), ("end", end)):
+            if not is_integer(symbol) or symbol < 0:
+                raise ValueError(f"EncoderDecoder: {what}={symbol!r} came, a token was expected")
+        self.start, self.end = int(start), int(end)
         self._encoder_takes = _keywords(encoder) & {"lengths", "rng"}
         self._decoder_takes = _keywords(decoder) & {"memory", "memory_lengths", "rng"}
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minirnn.checks import as_generator
 from minirnn.functional import linear, sigmoid, split, tanh
 from minirnn.layers.gates import declare_gates
 from minirnn.layers.recurrent import Cell
@@ -86,7 +87,7 @@ class GRU(CellStack):
         dtype: DTypeLike = np.float32,
         engine: str = "auto",
     ):
-        rng = rng or np.random.default_rng()
+        rng = as_generator("GRU", rng)
         super().__init__(
             lambda size: GRUCell(size, hidden_size, bias, rng=rng, dtype=dtype),
             input_size,

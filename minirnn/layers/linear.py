@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minirnn import functional, init
-from minirnn.checks import check_float, check_positive
+from minirnn.checks import as_generator, check_float, check_positive
 from minirnn.module import Array, Module, Parameter
 
 __all__ = ["Linear"]
@@ -25,13 +25,13 @@ class Linear(Module):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ):
-        check_positive("Linear", in_features=in_features, out_features=out_features)
-        draw, rng = init.torch_default(in_features), rng or np.random.default_rng()
+        in_features, out_features = check_positive("Linear", in_features=in_features, out_features=out_features)
+        draw, rng = init.torch_default(in_features), as_generator("Linear", rng)
         self.weight = Parameter(draw(rng, (out_features, in_features), dtype))
         self.bias = Parameter(draw(rng, (out_features,), dtype)) if bias else None
 
     def __call__(self, x: Array) -> Array:
-        check_float("Linear", x, self.weight.dtype)
+        x = check_float("Linear: x", x, self.weight.dtype)
         if np.ndim(x) == 0 or x.shape[-1] != self.weight.shape[1]:
             raise ValueError(f"Linear: x has shape {x.shape}; (..., {self.weight.shape[1]}) was expected")
         return functional.linear(x, self.weight, *(() if self.bias is None else (self.bias,)))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minirnn.checks import as_generator, check_positive, is_integer
 from minirnn.functional import linear, sigmoid, split, tanh
 from minirnn.layers.gates import declare_gates
 from minirnn.layers.recurrent import Cell
@@ -71,11 +72,13 @@ class LSTMCell(Cell):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ):
-        if not 0 <= proj_size < hidden_size:
-            raise ValueError(f"{type(self).__name__}: proj_size={proj_size} came, 0 to {hidden_size - 1} was expected")
+        name = type(self).__name__
+        check_positive(name, input_size=input_size, hidden_size=hidden_size)
+        if not is_integer(proj_size) or not 0 <= proj_size < hidden_size:
+            raise ValueError(f"{name}: proj_size={proj_size!r} came, 0 to {hidden_size - 1} was expected")
         self.weight_hr = None
-        self.proj_size = proj_size
-        declare_gates(self, 4, input_size, hidden_size, bias, rng, dtype, proj_size)
+        self.proj_size = int(proj_size)
+        declare_gates(self, 4, input_size, hidden_size, bias, rng, dtype, self.proj_size)
 
     def initial_state(self, batch_size: int, dtype: DTypeLike | None = None) -> LSTMState:
         dtype = dtype or self.dtype
@@ -112,7 +115,7 @@ class LSTM(CellStack):
         dtype: DTypeLike = np.float32,
         engine: str = "auto",
     ):
-        rng = rng or np.random.default_rng()
+        rng = as_generator("LSTM", rng)
         super().__init__(
             lambda size: LSTMCell(size, hidden_size, bias, proj_size, rng=rng, dtype=dtype),
             input_size,

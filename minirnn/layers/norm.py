@@ -28,15 +28,14 @@ class LayerNorm(Module):
         *,
         dtype: DTypeLike = onp.float32,
     ):
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-        for size in shape:
-            check_positive("LayerNorm", normalized_shape=size)
+        sizes = normalized_shape if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
+        shape = tuple(check_positive("LayerNorm", normalized_shape=size)[0] for size in sizes)
         self.normalized_shape, self.eps = shape, float(eps)
         self.weight = Parameter(onp.ones(shape, dtype)) if elementwise_affine else None
         self.bias = Parameter(onp.zeros(shape, dtype)) if elementwise_affine and bias else None
 
     def __call__(self, x: Array) -> Array:
-        check_float("LayerNorm", x, None if self.weight is None else self.weight.dtype)
+        x = check_float("LayerNorm: x", x, None if self.weight is None else self.weight.dtype)
         axes = tuple(range(-len(self.normalized_shape), 0))
         if x.shape[len(x.shape) - len(axes) :] != self.normalized_shape:
             raise ValueError(

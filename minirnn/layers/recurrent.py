@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 
 from minirnn import late, tree
 from minirnn.boxes import dtype_of, shape_of
-from minirnn.checks import check_float, check_lengths, check_like, check_positive
+from minirnn.checks import as_array, as_generator, as_state, check_finite, check_float, check_lengths, check_positive
 from minirnn.engines import check_engine_name, scan
 from minirnn.layers import sizes
 from minirnn.module import Array, Module
@@ -96,6 +96,9 @@ class RecurrentLayer(Module):
         self, xs: Array, state: State = None, *, lengths: Any = None, rng: onp.random.Generator | None = None
     ) -> tuple[Any, State]:
         name = type(self).__name__
+        if rng is not None:
+            as_generator(name, rng)
+        xs = as_array(f"{name}: xs", xs)
         unbatched = self._check(xs)
         if unbatched and lengths is not None:
             raise ValueError(f"{name}: lengths came with unbatched xs; cut xs to its length instead")
@@ -108,10 +111,12 @@ class RecurrentLayer(Module):
         if state is None:
             state = zeros
         else:
-            check_like(f"{name}: state", tree.map(np.squeeze, zeros, self.batch_axes()) if unbatched else zeros, state)
+            wanted = tree.map(np.squeeze, zeros, self.batch_axes()) if unbatched else zeros
+            state = as_state(f"{name}: state", wanted, state)
             state = tree.map(np.expand_dims, state, self.batch_axes()) if unbatched else state
         if lengths is not None:
             lengths = check_lengths(lengths, steps, batch)
+        check_finite(name, xs, lengths, self._arrays())
         outputs, final = self.run(xs, state, lengths, rng, self.engine)
         if unbatched:
             return outputs[:, 0], tree.map(np.squeeze, final, self.batch_axes())
@@ -151,7 +156,7 @@ class Recurrent(RecurrentLayer):
             raise TypeError(f"Recurrent: {type(cell).__name__} came, a Cell was expected")
         self.cell = cell
         if checkpoint_every is not None:
-            check_positive("Recurrent", checkpoint_every=checkpoint_every)
+            (checkpoint_every,) = check_positive("Recurrent", checkpoint_every=checkpoint_every)
         self.reverse, self.batch_first, self.engine = reverse, batch_first, check_engine_name(engine)
         self.checkpoint_every = checkpoint_every
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minirnn.boxes import dtype_of, shape_of
+from minirnn.checks import as_generator
 from minirnn.functional import dropout_mask, linear, sigmoid, split, tanh
 from minirnn.layers.dropout import check_probability, warn_without_noise
 from minirnn.layers.gru import GRUCell
@@ -52,6 +53,7 @@ class _CandidateDropout(Cell):
         if rng is None:
             warn_without_noise(xs, *self._arrays())
             return xs
+        rng = as_generator(type(self).__name__, rng)
         steps, batch = shape_of(xs)[:2]
         drawn = steps if self.per == "step" else 1
         mask = dropout_mask((drawn, batch, self.hidden_size), self.p, dtype_of(xs), rng)

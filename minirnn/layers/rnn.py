@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minirnn.checks import as_generator
 from minirnn.functional import linear, relu, tanh
 from minirnn.layers.gates import declare_gates
 from minirnn.layers.recurrent import Cell
@@ -83,7 +84,7 @@ class RNN(CellStack):
         dtype: DTypeLike = np.float32,
         engine: str = "auto",
     ):
-        rng = rng or np.random.default_rng()
+        rng = as_generator("RNN", rng)
         super().__init__(
             lambda size: RNNCell(size, hidden_size, bias, nonlinearity, rng=rng, dtype=dtype),
             input_size,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as onp
 from numpy.typing import DTypeLike
 
+from minirnn.checks import as_generator
 from minirnn.layers.recurrent import State
 from minirnn.module import Array, Module
 
@@ -60,6 +61,8 @@ class Sequential(Module):
         count = sum("state" in takes for takes in self._takes)
         if state is None:
             state = (None,) * count
+        if rng is not None:
+            as_generator("Sequential", rng)
         if not isinstance(state, tuple) or len(state) != count:
             raise ValueError(
                 f"Sequential: {type(state).__name__} came as state, a tuple of {count} states was expected"

@@ -134,11 +134,12 @@ class CellStack(Stacked):
         batch_first: bool,
         engine: str,
     ):
-        check_positive(type(self).__name__, num_layers=num_layers)
+        (num_layers,) = check_positive(type(self).__name__, num_layers=num_layers)
         directions = 2 if bidirectional else 1
         layers: list[RecurrentLayer] = []
-        for i in range(num_layers):
-            cells = [make_cell(input_size if i == 0 else output_size * directions) for _ in range(directions)]
+        for _ in range(num_layers):
+            size: Any = layers[-1].output_size if layers else input_size
+            cells = [make_cell(size) for _ in range(directions)]
             layers.append(Bidirectional(*cells) if bidirectional else Recurrent(cells[0]))
         super().__init__(layers, dropout=dropout, batch_first=batch_first, engine=engine)
         self.num_layers, self.bidirectional = num_layers, bidirectional

@@ -8,6 +8,7 @@ from numpy.typing import DTypeLike
 
 from minirnn import tree
 from minirnn.boxes import dtype_of, shape_of
+from minirnn.checks import as_generator
 from minirnn.layers.dropout import check_probability, warn_without_noise
 from minirnn.layers.recurrent import Cell, State
 from minirnn.module import Array
@@ -68,6 +69,7 @@ class Zoneout(Cell):
         if rng is None:
             warn_without_noise(xs, *self._arrays())
             return within
+        rng = as_generator(type(self).__name__, rng)
         steps, batch = shape_of(xs)[:2]
         leaves = tree.leaves(self.cell.initial_state(batch, dtype_of(xs)))
         return ZoneoutInput(

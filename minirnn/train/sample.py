@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from minirnn.checks import as_generator, check_positive, is_integer
 from minirnn.data import Tokenizer
 from minirnn.functional import softmax
 from minirnn.module import Array, Module
@@ -29,7 +30,8 @@ def sample(
     arXiv:1904.09751). The unknown token is never drawn. An empty prime starts from token 0, and what the tokenizer
     does not hold is read as the unknown token. The same rng, the same text.
 
-    ValueError: a length, temperature, top_k or top_p out of its range.
+    ValueError: a length, temperature, top_k or top_p out of its range, or logits from which nothing can be drawn: nan,
+    +inf, or -inf throughout.
     """
     drawn = _checked(model, tokenizer, prime, length, 1, temperature, top_k, top_p, rng)
     return tokenizer.decode_each(int(tokens[0]) for tokens in drawn)
@@ -63,20 +65,21 @@ def _checked(
     top_p: float | None,
     rng: np.random.Generator | None,
 ) -> Iterator[Array]:
-    if length < 0:
-        raise ValueError(f"sample: length={length} came, 0 or more was expected")
-    if samples < 1:
-        raise ValueError(f"sample: samples={samples} came, a positive integer was expected")
-    if not (temperature >= 0 and np.isfinite(temperature)):
-        raise ValueError(f"sample: temperature={temperature} came, a finite number from 0 was expected")
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"sample: top_k={top_k} came, a positive integer was expected")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(f"sample: top_p={top_p} came, a number above 0 and up to 1 was expected")
+    if not is_integer(length) or length < 0:
+        raise ValueError(f"sample: length={length!r} came, 0 or more was expected")
+    check_positive("sample", samples=samples, **({} if top_k is None else {"top_k": top_k}))
+    if not (_is_number(temperature) and 0 <= temperature < np.inf):
+        raise ValueError(f"sample: temperature={temperature!r} came, a finite number from 0 was expected")
+    if top_p is not None and not (_is_number(top_p) and 0 < top_p <= 1):
+        raise ValueError(f"sample: top_p={top_p!r} came, a number above 0 and up to 1 was expected")
     if len(tokenizer) <= (tokenizer.unknown is not None):
         raise ValueError("sample: the tokenizer holds no tokens but the unknown one")
-    rng = rng or np.random.default_rng()
+    rng = as_generator("sample", rng)
     return _draw(model, tokenizer, prime, length, samples, temperature, top_k, top_p, rng)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
 def _draw(
@@ -106,11 +109,19 @@ def _draw(
 def choose(
     logits: Array, temperature: float, top_k: int | None, top_p: float | None, rng: np.random.Generator
 ) -> Array:
-    """One token of each row: logits (N, V) -> (N,) integers."""
+    """One token of each row: logits (N, V) -> (N,) integers; -inf is never drawn.
+
+    ValueError: logits that are nan or +inf, or -inf throughout.
+    """
+    top = logits.max(axis=1, keepdims=True)
+    if not np.isfinite(top).all():
+        what = "nan" if np.isnan(top).any() else "infinite" if (top == np.inf).any() else "-inf for every token"
+        raise ValueError(f"sample: the model's logits are {what}; it has diverged, or forbids all that it could say")
     if temperature == 0:
         return np.argmax(logits, axis=1)
     order = np.argsort(-logits, axis=1, kind="stable")
-    p = softmax((np.take_along_axis(logits, order, axis=1) - logits.max(axis=1, keepdims=True)) / temperature)
+    with np.errstate(over="ignore"):  # at a temperature near 0 all but the likeliest are at -inf
+        p = softmax((np.take_along_axis(logits, order, axis=1) - top) / temperature)
     if top_k is not None:
         p[:, top_k:] = 0.0
     before = np.cumsum(p, axis=1) - p  # the probability of all that are likelier

@@ -20,6 +20,13 @@ def test_a_chain_of_units_remembers_as_many_steps_as_it_has_units(rng):
     assert found.by_lag[5:] == pytest.approx(0, abs=0.05)
 
 
+def test_what_was_learned_by_heart_is_not_remembered(rng):
+    """As many numbers as steps, nearly: a fit to the steps that it is scored on would be near 1 at every lag."""
+    layer = minirnn.RNN(1, 40, rng=onp.random.default_rng(0), dtype=onp.float64)
+    found = analysis.memory_capacity(layer, rng, steps=200, lags=80)
+    assert found.by_lag[40:].mean() < 0.1
+
+
 def test_it_is_at_most_the_number_of_units_and_more_for_a_larger_spectral_radius(rng):
     totals = []
     for radius in (0.3, 0.95):

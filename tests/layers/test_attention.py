@@ -140,7 +140,7 @@ E = onp.zeros((5, 2, 3))
         (lambda a: a(onp.zeros(4), E), ValueError, "query has shape"),
         (lambda a: a(onp.zeros((2, 4)), E[0]), ValueError, r"memory has shape \(2, 3\)"),
         (lambda a: a(onp.zeros((3, 4)), E), ValueError, "query has a batch of 3, memory of 2"),
-        (lambda a: a(onp.zeros((2, 4), "f"), E), TypeError, "query: xs is float32, the parameters are float64"),
+        (lambda a: a(onp.zeros((2, 4), "f"), E), TypeError, "query is float32, the parameters are float64"),
         (lambda a: a(onp.zeros((2, 4)), E, lengths=[6, 1]), ValueError, "between 1 and 6"),
         (lambda a: a(onp.zeros((2, 4)), E, mask=onp.ones((5, 2), bool)), ValueError, r"\(B=2, S=5\)"),
         (lambda a: a(onp.zeros((2, 4)), E, mask=onp.ones((2, 5))), TypeError, "mask is float64, booleans"),

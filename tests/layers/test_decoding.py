@@ -166,3 +166,79 @@ def test_logits_that_are_nan_are_an_error(options):
     model.logits[:] = np.nan
     with pytest.raises(ValueError, match="logits are nan"):
         search(model, 1, 3, **options)
+
+
+# ---------------------------------------------------------------- where nothing can follow
+def dead_after(tables):
+    """A model of one table of logits (V, V) a sequence, by the last token; state: which (B,)."""
+    tables = np.array(tables, float)
+    return lambda tokens, which: (tables[which, tokens], which)
+
+
+ANY, NONE = [0.0, 0.0, -1.0], [-np.inf] * 3
+ONLY_1 = [-np.inf, 0.0, -np.inf]
+searches = pytest.mark.parametrize("options", [{}, {"width": 1}, {"width": 3}, {"width": 3, "length_penalty": 0.7}])
+
+
+def decoded(tables, options, max_steps=4):
+    search = beam_search if options else greedy_search
+    settings = {"batch_size": len(tables), "start": START, "end": END, "max_steps": max_steps}
+    return search(dead_after(tables), np.arange(len(tables)), **settings, **options)
+
+
+@searches
+@pytest.mark.parametrize("table", [[NONE, NONE, NONE], [ONLY_1, NONE, NONE]], ids=["at once", "after a step"])
+def test_a_dead_end_has_no_probability(table, options):
+    found = decoded([table], options)
+    assert found.log_probs.tolist() == [-np.inf]
+
+
+@searches
+def test_a_dead_sequence_leaves_the_living_ones_as_they_are(options):
+    living = [[0.3, 0.1, -1.0], [0.0, 0.2, 0.5], [0.0, 0.0, 0.0]]
+    alone = decoded([living], options)
+    for tables, at in (([living, [NONE] * 3], 0), ([[ONLY_1, NONE, NONE], living], 1)):
+        found = decoded(tables, options)
+        assert hypothesis(found, at) == hypothesis(alone, 0)
+        assert found.log_probs[at] == alone.log_probs[0]
+        assert found.log_probs[1 - at] == -np.inf
+
+
+def test_a_beam_goes_round_a_dead_end_that_greedy_runs_into():
+    table = [[-np.inf, 1.0, 0.0], NONE, NONE]  # 1 is likelier than the end, and nothing follows it
+    assert decoded([table], {}).log_probs[0] == -np.inf
+    found = decoded([table], {"width": 2})
+    assert hypothesis(found, 0) == ()
+    assert np.isclose(found.log_probs[0], -np.log(1 + np.e))
+
+
+@searches
+def test_forbidden_tokens_are_never_taken(options):
+    found = decoded([[[-np.inf, 0.0, -1.0], [-np.inf, 0.0, -1.0], ANY]] * 2, options)
+    assert not (found.tokens == 0).any()
+    assert np.isfinite(found.log_probs).all()
+
+
+@searches
+@pytest.mark.parametrize(("logit", "says"), [(np.nan, "nan"), (np.inf, "infinite")])
+def test_logits_that_are_no_logarithms_are_an_error(logit, says, options):
+    with pytest.raises(ValueError, match=f"logits are {says}"):
+        decoded([[[0.0, logit, 0.0]] * 3], options)
+
+
+@searches
+@pytest.mark.parametrize(
+    "wrong", [{"end": -1}, {"end": 2.0}, {"end": True}, {"end": 3}, {"start": -1}, {"start": None}]
+)
+def test_symbols_that_are_no_tokens_are_an_error(wrong, options):
+    settings = {"batch_size": 1, "start": START, "end": END, "max_steps": 3} | wrong
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        (beam_search if options else greedy_search)(dead_after([[ANY] * 3]), np.zeros(1, int), **settings, **options)
+
+
+def test_what_a_beam_drops_is_judged_by_the_best_that_it_could_become():
+    logs = {START: np.log([0.001, 0.49, 0.509]), 1: np.log([0.0001, 0.9998, 0.0001])}
+    step = lambda tokens, state: (np.array([logs.get(t, np.log([0.3, 0.3, 0.4])) for t in tokens.tolist()]), state)
+    settings = {"batch_size": 1, "start": START, "end": END, "max_steps": 5, "width": 2}
+    assert hypothesis(beam_search(step, np.zeros(1), **settings), 0) == ()
+    assert hypothesis(beam_search(step, np.zeros(1), **settings, length_penalty=2.0), 0) == (1,) * 5

@@ -95,3 +95,73 @@ def test_a_vocabulary_without_characters_and_no_samples_are_errors():
         sample(MODEL, Vocabulary(""), "a", 1)
     with pytest.raises(ValueError, match="samples=0"):
         sample_many(MODEL, VOCABULARY, "a", 1, 0)
+
+
+@pytest.mark.parametrize("temperature", [0, 1e-300, 1.0, 50])
+@pytest.mark.parametrize("options", [{}, {"top_k": 2}, {"top_p": 0.5}, {"top_k": 3, "top_p": 0.9}])
+@pytest.mark.parametrize(
+    ("logits", "says"),
+    [
+        ([0.0, np.nan, 1.0], "nan"),
+        ([np.nan] * 3, "nan"),
+        ([np.inf, 0.0, 1.0], "infinite"),
+        ([np.inf, np.nan, 0.0], "nan"),
+        ([-np.inf] * 3, "-inf for every token"),
+    ],
+)
+def test_nothing_is_drawn_from_logits_that_are_no_logarithms(logits, says, options, temperature):
+    for rows in ([logits], [[0.0, 1.0, 2.0], logits]):
+        with pytest.raises(ValueError, match=f"logits are {says}"):
+            choose(np.array(rows), temperature, options.get("top_k"), options.get("top_p"), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("temperature", [0, 5e-324, 1e-300, 1.0, 1e300])
+def test_what_is_forbidden_is_never_drawn_at_any_temperature(temperature):
+    logits = np.tile([-np.inf, -3.0, -np.inf, -2.9, -np.inf], (2000, 1))
+    drawn = set(choose(logits, temperature, None, None, np.random.default_rng(0)).tolist())
+    assert drawn == ({3} if temperature < 1 else {1, 3})
+
+
+@pytest.mark.parametrize("diverged", [np.nan, np.inf])
+def test_a_diverged_model_writes_nothing(diverged):
+    model = LanguageModel(len(VOCABULARY), "gru", 8, rng=np.random.default_rng(0))
+    next(iter(model.parameters().values()))[...] = diverged
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match=r"nan|infinite|finite"):
+        list(sample(model, VOCABULARY, "abc", 3, rng=np.random.default_rng(0)))
+
+
+def test_the_unknown_token_is_never_drawn_even_where_it_is_likeliest():
+    class Unknowing(LanguageModel):
+        def __call__(self, *args, **keywords):
+            logits, state = super().__call__(*args, **keywords)
+            return logits + 1e4 * (np.arange(len(VOCABULARY)) == VOCABULARY.unknown), state
+
+    model = Unknowing(len(VOCABULARY), "gru", 8, rng=np.random.default_rng(0))
+    for options in ({}, {"temperature": 0}, {"top_k": 1}, {"top_p": 1e-9}, {"temperature": 100.0}):
+        drawn = "".join(sample(model, VOCABULARY, "abc", 50, rng=np.random.default_rng(0), **options))
+        assert set(drawn) <= set("abcdef")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"temperature": float("nan")}, "temperature=nan"),
+        ({"temperature": "1"}, "temperature='1'"),
+        ({"temperature": None}, "temperature=None"),
+        ({"temperature": True}, "temperature=True"),
+        ({"top_p": float("nan")}, "top_p=nan"),
+        ({"top_p": "0.5"}, "top_p='0.5'"),
+        ({"top_k": 2.5}, "top_k=2.5"),
+        ({"top_k": True}, "top_k=True"),
+        ({"length": 2.0}, "length=2.0"),
+    ],
+)
+def test_sampling_options_of_another_kind_are_errors_at_the_call(options, says):
+    with pytest.raises(ValueError, match=says):
+        sample(MODEL, VOCABULARY, "a", **{"length": 1, **options})
+
+
+@pytest.mark.parametrize("rng", [42, "seed", np.random.RandomState(0)])
+def test_an_rng_that_is_no_generator_is_an_error_at_the_call(rng):
+    with pytest.raises(TypeError, match=r"sample: rng=.* came, a numpy.random.Generator was expected"):
+        sample(MODEL, VOCABULARY, "a", 1, rng=rng)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from minirnn.checks import as_integers
 from minirnn.data.batch import IGNORED, Batch, pad
 from minirnn.data.resumable import Resumable
 from minirnn.module import Array
@@ -88,7 +89,10 @@ class TaskBatches(Resumable[Batch]):
 
 
 def one_hot(symbols: Any, count: int) -> Array:
-    """(...) integers -> (..., count) float32."""
+    """(...) integers -> (..., count) float32. ValueError: a symbol outside 0 .. count - 1. TypeError: no integers."""
+    symbols = as_integers("one_hot: symbols", symbols)
+    if symbols.size and not (symbols.min() >= 0 and symbols.max() < count):
+        raise ValueError(f"one_hot: {symbols.min()} to {symbols.max()} came, 0 to {count - 1} were expected")
     return np.eye(count, dtype=np.float32)[symbols]
 
 

@@ -55,7 +55,8 @@ class CfC(Cell):
         rng: onp.random.Generator | None = None,
         dtype: DTypeLike = onp.float32,
     ):
-        check_positive("CfC", backbone=backbone)
+        input_size, hidden_size = check_positive(type(self).__name__, input_size=input_size, hidden_size=hidden_size)
+        (backbone,) = check_positive("CfC", backbone=backbone)
         self.backbone, self.timestamps = backbone, timestamps
         seen = input_size - timestamps + hidden_size
         shapes: dict[str, tuple[int, ...]] = {"w_y": (backbone, seen), "b_y": (backbone,)}

@@ -55,7 +55,8 @@ class ClockworkRNN(Cell):
         rng: onp.random.Generator | None = None,
         dtype: DTypeLike = onp.float32,
     ):
-        check_positive("ClockworkRNN", hidden_size=hidden_size, **{f"periods[{k}]": t for k, t in enumerate(periods)})
+        input_size, hidden_size = check_positive(type(self).__name__, input_size=input_size, hidden_size=hidden_size)
+        periods = check_positive("ClockworkRNN", **{f"periods[{k}]": t for k, t in enumerate(periods)})
         if not periods or list(periods) != sorted(set(periods)) or hidden_size % len(periods):
             raise ValueError(
                 f"ClockworkRNN: periods={tuple(periods)} came, rising numbers were expected, as many as divide "

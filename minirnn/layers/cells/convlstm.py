@@ -64,11 +64,11 @@ class ConvLSTM(Cell):
     ):
         if not isinstance(input_size, tuple) or len(input_size) != 3:
             raise ValueError(f"ConvLSTM: input_size={input_size!r} came, a frame's shape (C, Y, X) was expected")
-        check_positive("ConvLSTM", hidden_size=hidden_size, kernel=kernel)
+        hidden_size, kernel = check_positive("ConvLSTM", hidden_size=hidden_size, kernel=kernel)
         if kernel % 2 == 0:
             raise ValueError(f"ConvLSTM: kernel={kernel} came, an odd number was expected, which keeps a frame's size")
         self.kernel = kernel
-        channels, *frame = input_size
+        channels, *frame = [check_positive("ConvLSTM", input_size=size)[0] for size in input_size]
         shapes: dict[str, tuple[int, ...]] = {"w": (4 * hidden_size, channels, kernel, kernel)}
         shapes |= {"u": (4 * hidden_size, hidden_size, kernel, kernel), "v": (3 * hidden_size, *frame)}
         shapes |= {"b": (4 * hidden_size,)}

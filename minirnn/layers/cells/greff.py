@@ -29,6 +29,7 @@ import numpy as onp
 from numpy.typing import DTypeLike
 
 from minirnn import init
+from minirnn.checks import check_positive
 from minirnn.functional import linear, sigmoid, split, tanh
 from minirnn.layers.cells.gates import rows
 from minirnn.layers.cells.parameters import declare
@@ -71,6 +72,7 @@ class GreffLSTM(Cell):
         rng: onp.random.Generator | None = None,
         dtype: DTypeLike = onp.float32,
     ):
+        input_size, hidden_size = check_positive(type(self).__name__, input_size=input_size, hidden_size=hidden_size)
         name = type(self).__name__
         strangers = [part for part in without if part not in PARTS]
         if isinstance(without, str) or strangers:

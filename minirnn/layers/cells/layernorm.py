@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minirnn.checks import check_positive
 from minirnn.functional import linear, sigmoid, split, tanh
 from minirnn.layers.cells.gates import move
 from minirnn.layers.cells.parameters import declare
@@ -51,6 +52,7 @@ class LayerNormLSTM(Cell):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ):
+        input_size, hidden_size = check_positive(type(self).__name__, input_size=input_size, hidden_size=hidden_size)
         shapes = {"w": (4 * hidden_size, input_size), "u": (4 * hidden_size, hidden_size), "b": (4 * hidden_size,)}
         declare(self, input_size, hidden_size, rng, dtype, shapes)
         self.norm_x = LayerNorm(4 * hidden_size, bias=False, dtype=dtype)
@@ -85,6 +87,7 @@ class LayerNormGRU(Cell):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ):
+        input_size, hidden_size = check_positive(type(self).__name__, input_size=input_size, hidden_size=hidden_size)
         shapes = {"w": (3 * hidden_size, input_size), "u": (3 * hidden_size, hidden_size), "b": (2 * hidden_size,)}
         declare(self, input_size, hidden_size, rng, dtype, shapes)
         self.norm_x = LayerNorm(2 * hidden_size, bias=False, dtype=dtype)

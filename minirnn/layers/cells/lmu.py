@@ -90,7 +90,8 @@ class LMU(Cell):
         rng: onp.random.Generator | None = None,
         dtype: DTypeLike = onp.float32,
     ):
-        check_positive("LMU", order=order)
+        input_size, hidden_size = check_positive(type(self).__name__, input_size=input_size, hidden_size=hidden_size)
+        (order,) = check_positive("LMU", order=order)
         if not theta > 0:
             raise ValueError(f"LMU: theta={theta} came, a positive number of steps was expected")
         self.order, self.theta = order, float(theta)

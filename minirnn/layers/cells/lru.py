@@ -22,6 +22,7 @@ import numpy as onp
 from numpy.typing import DTypeLike
 
 from minirnn import init
+from minirnn.checks import check_positive
 from minirnn.functional import linear
 from minirnn.layers.cells.linear_recurrence import LinearCell
 from minirnn.layers.cells.parameters import declare, fan_in_normal
@@ -67,6 +68,7 @@ class LRU(LinearCell):
         rng: onp.random.Generator | None = None,
         dtype: DTypeLike = onp.float32,
     ):
+        input_size, hidden_size = check_positive(type(self).__name__, input_size=input_size, hidden_size=hidden_size)
         if not (0 <= r_min < r_max <= 1 and 0 <= min_phase < max_phase):
             raise ValueError(
                 f"LRU: radii {r_min}..{r_max} and phases {min_phase}..{max_phase} came, 0 <= r_min < r_max <= 1 and "

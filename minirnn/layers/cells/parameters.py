@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minirnn import init
-from minirnn.checks import check_positive
+from minirnn.checks import as_generator, check_positive
 from minirnn.layers.recurrent import Cell
+from minirnn.layers.sizes import as_shape
 from minirnn.module import Array, Parameter
 
 __all__ = ["declare", "fan_in_normal", "fan_in_uniform"]
@@ -42,15 +43,14 @@ def declare(
     ValueError: a size that is no positive integer, or an initialiser of no parameter.
     """
     name = type(cell).__name__
-    for size in input_size if isinstance(input_size, tuple) else (input_size,):
-        check_positive(name, input_size=size)
-    check_positive(name, hidden_size=hidden_size)
+    sizes = [check_positive(name, input_size=size)[0] for size in as_shape(input_size)]
+    (hidden_size,) = check_positive(name, hidden_size=hidden_size)
     drawn: dict[str, Any] = dict(init_ or {})
     strangers = set(drawn) - set(shapes)
     if strangers:
         raise ValueError(f"{name}: init_ names {', '.join(sorted(strangers))}; there are {', '.join(shapes)}")
-    cell.input_size, cell.hidden_size = input_size, hidden_size
-    rng = rng or np.random.default_rng()
+    cell.input_size, cell.hidden_size = tuple(sizes) if isinstance(input_size, tuple) else sizes[0], hidden_size
+    rng = as_generator(name, rng)
     for what, shape in shapes.items():
         draw = drawn.get(what) or init.torch_default(hidden_size)
         setattr(cell, what, Parameter(draw(rng, shape, dtype)))

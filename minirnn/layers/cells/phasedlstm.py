@@ -27,6 +27,7 @@ import numpy as onp
 from numpy.typing import DTypeLike
 
 from minirnn import init
+from minirnn.checks import check_positive
 from minirnn.functional import tanh
 from minirnn.layers.cells.gates import move, peephole
 from minirnn.layers.cells.parameters import declare
@@ -69,6 +70,7 @@ class PhasedLSTM(Cell):
         rng: onp.random.Generator | None = None,
         dtype: DTypeLike = onp.float32,
     ):
+        input_size, hidden_size = check_positive(type(self).__name__, input_size=input_size, hidden_size=hidden_size)
         if not (0 < r_on <= 1 and 0 <= leak <= 1):
             raise ValueError(f"PhasedLSTM: r_on={r_on} and leak={leak} came, 0 < r_on <= 1 and 0 <= leak <= 1 expected")
         self.r_on, self.leak, self.timestamps = float(r_on), float(leak), timestamps

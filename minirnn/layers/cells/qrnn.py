@@ -55,7 +55,8 @@ class QRNN(Cell):
         rng: onp.random.Generator | None = None,
         dtype: DTypeLike = onp.float32,
     ):
-        check_positive("QRNN", window=window)
+        input_size, hidden_size = check_positive(type(self).__name__, input_size=input_size, hidden_size=hidden_size)
+        (window,) = check_positive("QRNN", window=window)
         self.window = window
         shapes = {"w": (3 * hidden_size, window * input_size), "b": (3 * hidden_size,)}
         declare(self, input_size, hidden_size, rng, dtype, shapes)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minirnn import init
+from minirnn.checks import check_positive
 from minirnn.functional import linear, sigmoid, split, tanh
 from minirnn.layers.cells.gates import keep
 from minirnn.layers.cells.linear_recurrence import LinearCell
@@ -45,6 +46,7 @@ class SRU(LinearCell):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ):
+        input_size, hidden_size = check_positive(type(self).__name__, input_size=input_size, hidden_size=hidden_size)
         shapes: dict[str, tuple[int, ...]] = {"w": (3 * hidden_size, input_size), "b": (2 * hidden_size,)}
         self.skip = None
         if input_size != hidden_size:

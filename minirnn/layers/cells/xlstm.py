@@ -107,7 +107,8 @@ class mLSTM(Cell):
         rng: onp.random.Generator | None = None,
         dtype: DTypeLike = onp.float32,
     ):
-        check_positive("mLSTM", hidden_size=hidden_size, heads=heads)
+        input_size, hidden_size = check_positive(type(self).__name__, input_size=input_size, hidden_size=hidden_size)
+        (heads,) = check_positive("mLSTM", heads=heads)
         if hidden_size % heads:
             raise ValueError(f"mLSTM: heads={heads} came, which does not divide hidden_size={hidden_size}")
         if forget not in FORGET:
