@@ -7,25 +7,34 @@ leave what they reach in the trial's own folder, from which any other goes on.
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minirnn import tree
-from minirnn.sweep.cluster import INSTALL, capacity, connect, replenish
+from minirnn.sweep.cluster import capacity, connect, replenish
 from minirnn.sweep.space import Space, make_space
 from minirnn.sweep.spec import SAMPLERS, Pruning
-from minirnn.sweep.trial import REPORTS, Job, Outcome, Trial, attempts, read_lines, run_job, tell_to_stop
+from minirnn.sweep.study import check_same, identity, import_optuna, importance, open_study, quiet
+from minirnn.sweep.trial import (
+    MOST_LOSSES,
+    REPORTS,
+    Job,
+    Outcome,
+    Trial,
+    attempts,
+    read_lines,
+    run_job,
+    tell_to_stop,
+    worker_lost,
+)
 from minirnn.train.lock import FolderLock
 
 __all__ = ["Result", "Standing", "Tried", "sweep"]
 
 Objective = Callable[[dict[str, Any], Trial], float]
 
-MOST_LOSSES = 10  # times that a trial's worker may be lost; then it is the trial that kills it
 PATIENCE = 0.1  # seconds between two looks
 
 
@@ -95,7 +104,8 @@ def sweep(
 
     folder: the sweep's; a trial's own is below it, and what an attempt leaves there is there for the next one, after
     its worker was lost. The objective can `trial.report(step, score)`, which lets it be pruned. A score that is not
-    finite, or an exception, is recorded with its reason, and the others go on.
+    finite, an exception or a call of sys.exit is recorded with its reason, and the others go on; so is a trial that
+    loses its worker ten times.
 
     client: a Dask client; left out, a local cluster. trials, minutes: after these no trial is begun. repeats: calls of
     the best options again, at the end; repeated(options, k) may change the k-th (its seed, say). threads: that a trial
@@ -110,13 +120,13 @@ def sweep(
     if pruning is not None and not isinstance(pruning, Pruning):
         raise ValueError(f"sweep: pruning={pruning!r} came, a Pruning or None was expected")
     made, folder = make_space(space), Path(folder)
-    optuna = _optuna()
+    optuna = import_optuna()
     if (folder / "study.db").exists() and not resume:
         raise FileExistsError(f"{folder} already holds a sweep; choose another folder, or go on with it (resume)")
     folder.mkdir(parents=True, exist_ok=True)
-    with FolderLock(folder), _quiet(optuna), _client(client, threads) as on:
-        study = _study(optuna, folder, maximize, pruning, sampler, seed)
-        _check_same(folder, study, _identity(objective, made, maximize, pruning, sampler, seed))
+    with FolderLock(folder), quiet(optuna), _client(client, threads) as on:
+        study = open_study(optuna, folder, maximize, pruning, sampler, seed)
+        check_same(folder, study, identity(objective, made, maximize, pruning, sampler, seed))
         driver = _Driver(on, study, objective, made, folder, threads, trials, minutes, on_standing)
         driver.run()
         best = driver.standing().best
@@ -125,7 +135,7 @@ def sweep(
             again = driver.repeat(best.number, [repeated(dict(best.options), k) for k in range(repeats)])
         tried = driver.standing().trials
         lost = sum(max(0, one.attempts - 1) for one in tried)
-        return Result(tried, best, _importance(optuna, study, made), again, lost, folder)
+        return Result(tried, best, importance(optuna, study, made), again, lost, folder)
 
 
 def _check(*, trials: Any, minutes: Any, repeats: Any, threads: Any, seed: Any, sampler: Any) -> None:
@@ -141,34 +151,6 @@ def _check(*, trials: Any, minutes: Any, repeats: Any, threads: Any, seed: Any, 
         raise ValueError(f"sweep: minutes={minutes!r} came, a positive number was expected")
     if sampler not in SAMPLERS:
         raise ValueError(f"sweep: sampler={sampler!r} came, one of {', '.join(SAMPLERS)} was expected")
-
-
-def _identity(
-    objective: Objective, space: Space, maximize: bool, pruning: Pruning | None, sampler: str, seed: int
-) -> dict[str, Any]:
-    """What a sweep is, in words; not how long it goes on, and on what."""
-    what = asdict(objective) if is_dataclass(objective) else getattr(objective, "__name__", type(objective).__name__)
-    described = {
-        "direction": "maximize" if maximize else "minimize",
-        "objective": what,
-        "space": {name: f"{type(values).__name__}{tuple(values)}" for name, values in space.items()},
-        "pruning": None if pruning is None else asdict(pruning),
-        "sampler": sampler,
-        "seed": seed,
-    }
-    return {name: str(leaf) for name, leaf in tree.named_leaves(described)}
-
-
-def _check_same(folder: Path, study: Any, now: dict[str, Any]) -> None:
-    """ValueError: the sweep in the folder was begun as another one. It stays as it is."""
-    before = study.user_attrs.get("identity")
-    if before is None:
-        study.set_user_attr("identity", now)
-        return
-    names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
-    if names:
-        other = "; ".join(f"{name} was {before.get(name)}, is {now.get(name)}" for name in names)
-        raise ValueError(f"{folder}: the sweep there is another one: {other}; give what it was begun with")
 
 
 class _Driver:
@@ -193,6 +175,7 @@ class _Driver:
         self.running: dict[int, tuple[Any, Any, int]] = {}  # number -> future, Optuna's trial, losses
         self.objective = objective
         self.heard: dict[int, int] = {}  # number -> reports passed on
+        self.before_attempts: dict[int, int] = {}  # number -> attempts that other drivers made
 
     def seconds(self) -> float:
         return self.before + time.monotonic() - self.start
@@ -227,7 +210,7 @@ class _Driver:
         jobs = [Job(k, str(folder / f"{best:04d}-{k}"), each, self.threads) for k, each in enumerate(every)]
         futures = [self._submit(job) for job in jobs]
         outcomes = [self._finished(job, future) for job, future in zip(jobs, futures, strict=True)]
-        return [one or Outcome("failed", None, "its worker was lost again and again", 0.0) for one in outcomes]
+        return [one or worker_lost() for one in outcomes]
 
     def _finished(self, job: Job, future: Any) -> Outcome | None:
         for _ in range(MOST_LOSSES):
@@ -256,7 +239,13 @@ class _Driver:
         self.running[asked.number] = self._submit(self._job(asked)), asked, 0
 
     def _job(self, asked: Any) -> Job:
-        return Job(asked.number, str(self._folder(asked.number)), dict(asked.params), self.threads)
+        folder = self._folder(asked.number)
+        before = self.before_attempts.setdefault(asked.number, len(attempts(folder)))
+        return Job(asked.number, str(folder), self._options(asked.params), self.threads, before)
+
+    def _options(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """What Optuna chose, as the objective is given it."""
+        return {name: self.space[name].meant(value) if name in self.space else value for name, value in params.items()}
 
     def _folder(self, number: int) -> Path:
         return self.folder / "trials" / f"{number:04d}"
@@ -286,10 +275,13 @@ class _Driver:
         if not future.done():
             return False
         outcome = self._outcome(future)
-        if (outcome is None or outcome.state == "superseded") and losses < MOST_LOSSES:
-            self.running[number] = self._submit(self._job(asked)), asked, losses + 1
-            return True
-        outcome = outcome or Outcome("failed", None, f"its worker was lost {losses + 1} times", 0.0)
+        if outcome is None or outcome.state == "superseded":
+            # A scheduler that is not ours may have begun it again some times by itself.
+            losses = max(losses + 1, len(attempts(self._folder(number))) - self.before_attempts[number])
+            if losses < MOST_LOSSES:
+                self.running[number] = self._submit(self._job(asked)), asked, losses
+                return True
+            outcome = worker_lost()
         self._listen(number)
         asked.set_user_attr("ended", self.seconds())
         asked.set_user_attr("reason", outcome.reason)
@@ -332,7 +324,7 @@ class _Driver:
         score = one.value if state == "finished" else next(reversed(one.intermediate_values.values()), None)
         return Tried(
             one.number,
-            dict(one.params),
+            self._options(one.params),
             state,
             score,
             attrs.get("reason", ""),
@@ -343,27 +335,6 @@ class _Driver:
         )
 
 
-# ---------------------------------------------------------------- Optuna
-def _optuna() -> Any:
-    try:
-        import optuna
-    except ImportError as error:
-        raise ImportError(f"a sweep needs Optuna, which is not installed: {INSTALL} ({error})") from None
-    return optuna
-
-
-@contextmanager
-def _quiet(optuna: Any) -> Iterator[None]:
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            yield
-    finally:
-        optuna.logging.set_verbosity(level)
-
-
 @contextmanager
 def _client(client: Any, threads: int) -> Iterator[Any]:
     if client is not None:
@@ -371,40 +342,3 @@ def _client(client: Any, threads: int) -> Iterator[Any]:
         return
     with connect(threads=threads) as made:
         yield made
-
-
-def _study(optuna: Any, folder: Path, maximize: bool, pruning: Pruning | None, sampler: str, seed: int) -> Any:
-    storage = optuna.storages.RDBStorage(f"sqlite:///{(folder / 'study.db').absolute()}")
-    study = optuna.create_study(
-        storage=storage,
-        study_name="sweep",
-        direction="maximize" if maximize else "minimize",
-        load_if_exists=True,
-        pruner=_pruner(optuna, pruning),
-    )
-    count = len(study.trials)  # a driver that goes on must not draw what the first one drew
-    study.sampler = (
-        optuna.samplers.RandomSampler(seed=seed + count)
-        if sampler == "random"
-        else optuna.samplers.TPESampler(seed=seed + count, n_startup_trials=8, constant_liar=True)
-    )
-    return study
-
-
-def _pruner(optuna: Any, pruning: Pruning | None) -> Any:
-    if pruning is None:
-        return optuna.pruners.NopPruner()
-    return optuna.pruners.SuccessiveHalvingPruner(min_resource=pruning.first, reduction_factor=pruning.keep)
-
-
-def _importance(optuna: Any, study: Any, space: Space) -> dict[str, float]:
-    """PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255)."""
-    if len([t for t in study.trials if t.state.name == "COMPLETE"]) < 4 or len(space) < 2:
-        return {}
-    try:
-        found = optuna.importance.get_param_importances(
-            study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
-        )
-    except (ValueError, RuntimeError):  # all scores are the same
-        return {}
-    return {name: float(share) for name, share in found.items()}

@@ -19,6 +19,7 @@ from minirnn.threads import get_num_threads, set_num_threads
 from minirnn.whole_file import write_whole
 
 __all__ = [
+    "MOST_LOSSES",
     "Job",
     "Outcome",
     "PrunedError",
@@ -28,8 +29,10 @@ __all__ = [
     "read_lines",
     "run_job",
     "tell_to_stop",
+    "worker_lost",
 ]
 
+MOST_LOSSES = 10  # times that a trial's worker may be lost; then it is the trial that kills it
 ATTEMPTS, REPORTS, STOP = "attempts.jsonl", "reports.jsonl", "stop"
 
 
@@ -75,6 +78,7 @@ class Job(NamedTuple):
     folder: str
     options: Mapping[str, Any]
     threads: int
+    before: int = 0  # attempts that are not this driver's
 
 
 class Outcome(NamedTuple):
@@ -96,19 +100,34 @@ def run_job(objective: Callable[[dict[str, Any], Trial], float], job: Job) -> Ou
     try:
         set_num_threads(job.threads)
         trial = Trial(job.number, Path(job.folder))
+        if len(attempts(trial.folder)) - job.before > MOST_LOSSES:
+            return worker_lost()
         trial.check()  # it may have been told to stop while nobody worked on it
         score = float(objective(dict(job.options), trial))
     except PrunedError as pruned:
         return done("pruned", None, str(pruned))
     except SupersededError as superseded:
         return done("superseded", None, str(superseded))
-    except Exception as error:
-        return done("failed", None, f"{type(error).__name__}: {' '.join(str(error).split())}")
+    except BaseException as error:  # sys.exit in an objective ends the objective
+        return done("failed", None, _words(error))
     finally:
         set_num_threads(threads)
     if score != score or score in (float("inf"), float("-inf")):
         return done("failed", None, f"its score is {score}")
     return done("finished", score, "")
+
+
+def worker_lost() -> Outcome:
+    """What becomes of a trial that kills its workers."""
+    return Outcome("failed", None, f"its worker was lost {MOST_LOSSES} times", 0.0)
+
+
+def _words(error: BaseException) -> str:
+    try:
+        said = " ".join(str(error).split())
+    except Exception:
+        said = "an error that cannot be shown"
+    return f"{type(error).__name__}: {said}"
 
 
 def attempts(folder: Path) -> list[dict[str, Any]]:

@@ -98,3 +98,10 @@ def deadly(options, trial):
         time.sleep(0.1)
         os.kill(os.getpid(), signal.SIGKILL)
     return float(options["x"])
+
+
+def always_deadly(options, trial):
+    """Kills the process that runs it, whenever x is 1."""
+    if options["x"] == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return float(options["x"])

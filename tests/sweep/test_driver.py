@@ -20,7 +20,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::Depr
 
 @pytest.fixture(scope="module")
 def client():
-    with distributed.Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None) as made:
+    with distributed.Client(
+        processes=False, n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0"
+    ) as made:
         yield made
 
 
@@ -178,6 +180,14 @@ def test_one_driver_a_folder(client, tmp_path):
             sweep(troubled, {"x": [0]}, folder=tmp_path, client=client, trials=1, resume=True)
 
     sweep(troubled, {"x": [0]}, folder=tmp_path, client=client, trials=1, on_standing=another)
+
+
+def test_an_objective_is_given_the_choice_that_was_made(client, tmp_path):
+    kinds = (bool, int, float)
+    objective = lambda options, trial: kinds.index(type(options["c"]))
+    result = sweep(objective, {"c": [True, 1, 1.0]}, folder=tmp_path, client=client, trials=9, sampler="random")
+    assert {one.score for one in result.trials} == {0, 1, 2}
+    assert all(one.score == kinds.index(type(one.options["c"])) for one in result.trials)
 
 
 def test_a_sweep_needs_an_end(tmp_path):

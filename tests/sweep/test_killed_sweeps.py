@@ -124,6 +124,23 @@ def test_an_objective_that_kills_its_worker_once_is_tried_again(objectives_on_pa
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("ours", [True, False])
+def test_ten_deaths_end_the_trial_and_each_is_counted(ours, objectives_on_path, tmp_path):
+    """With our own cluster, and with one that begins a task again by itself before it says so."""
+    from distributed import Client
+    from objectives import always_deadly
+
+    made = connect(workers=2) if ours else Client(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0")
+    with made as client:
+        result = sweep(always_deadly, {"x": [1, 2]}, folder=tmp_path, client=client, trials=3, sampler="random", seed=1)
+    states = {one.options["x"]: (one.state, one.attempts) for one in result.trials}
+    assert states[2] == ("finished", 1)
+    assert states[1][0] == "failed"
+    assert states[1][1] == (10 if ours else 11)  # the eleventh is refused where it begins
+    assert {one.reason for one in result.trials if one.state == "failed"} == {"its worker was lost 10 times"}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("kills", [1, 10])
 def test_a_killed_driver_is_gone_on_with_and_no_trial_is_lost_or_counted_twice(kills, spec, tmp_path):
     spec(trials=3 + kills, steps=600)

@@ -54,3 +54,39 @@ def test_however_an_attempt_ends_it_is_an_outcome(tmp_path, x, state, reason):
     outcome = run_job(troubled, Job(0, str(tmp_path), {"x": x}, 1))
     assert (outcome.state, outcome.reason) == (state, reason)
     assert json.dumps(outcome)
+
+
+class Unspeakable(Exception):
+    def __str__(self):
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (SystemExit(3), "SystemExit: 3"),
+        (SystemExit("no data\nhere"), "SystemExit: no data here"),
+        (SystemExit(), "SystemExit: "),
+        (KeyboardInterrupt(), "KeyboardInterrupt: "),
+        (GeneratorExit("gone"), "GeneratorExit: gone"),
+        (BaseException("of its own"), "BaseException: of its own"),
+        (Unspeakable(), "Unspeakable: an error that cannot be shown"),
+    ],
+)
+def test_an_objective_that_ends_the_process_ends_its_trial_alone(tmp_path, error, reason):
+    def objective(options, trial):
+        raise error
+
+    outcome = run_job(objective, Job(0, str(tmp_path), {}, 1))
+    assert (outcome.state, outcome.reason) == ("failed", reason)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "of_others", "state"), [(9, 0, "finished"), (10, 0, "failed"), (14, 5, "finished")]
+)
+def test_ten_lost_workers_end_a_trial_whoever_begins_it_again(tmp_path, earlier, of_others, state):
+    for _ in range(earlier):
+        Trial(0, tmp_path)
+    outcome = run_job(lambda options, trial: 1.0, Job(0, str(tmp_path), {}, 1, of_others))
+    assert outcome.state == state
+    assert state == "finished" or outcome.reason == "its worker was lost 10 times"
