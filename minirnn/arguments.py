@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn import tree
+from minirnn.boxes import dtype_of
 from minirnn.module import Module
 from minirnn.primitive import is_traced
 
@@ -37,9 +38,9 @@ def _take_apart(argument: Any, what: str) -> Arrays:
             lambda values: dict(zip(paths, values, strict=True)),
         )
     if isinstance(argument, np.ndarray) or is_traced(argument):
-        if argument.dtype.kind != "f":
+        if dtype_of(argument).kind != "f":
             raise TypeError(
-                f"{what}: an array of {argument.dtype} cannot be differentiated; pass it by, as another argument"
+                f"{what}: an array of {dtype_of(argument)} cannot be differentiated; pass it by, as another argument"
             )
         return Arrays([what], [argument], _first, _first)
     if isinstance(argument, (float, np.floating)):

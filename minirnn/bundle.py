@@ -84,7 +84,8 @@ def call(rule: Rule, arrays: Arrays) -> tuple[Any, ...]:
     if all(arrays[i]._trace == trace and not isbox(arrays[i]._value) for i in boxed):
         return _call_in_one_trace(rule, keep, arrays, boxed)
     bundle = _run(rule, keep, *arrays)
-    return tuple([_take(bundle, i, None) for i in range(len(unboxed(bundle).parts))])
+    parts = unboxed(bundle).parts
+    return tuple([_take(bundle, i, None) if _is_float(part) else part for i, part in enumerate(parts)])
 
 
 def _call_in_one_trace(rule: Rule, keep: bool, arrays: Arrays, boxed: Sequence[int]) -> tuple[Any, ...]:
@@ -98,9 +99,16 @@ def _call_in_one_trace(rule: Rule, keep: bool, arrays: Arrays, boxed: Sequence[i
     return tuple(
         [
             new_box(part, trace, make_node(part, _take, (bundle, i, None), {}, (0,), (node,)))
+            if _is_float(part)
+            else part
             for i, part in enumerate(bundle.parts)
         ]
     )
+
+
+def _is_float(part: Any) -> bool:
+    """Whether a result has a derivative: flags and counters of a state leave a call as plain arrays."""
+    return bool(dtype_of(part).kind == "f")
 
 
 def _needs_backward(array: Any) -> bool:
@@ -199,8 +207,15 @@ def _twin_of(rule: Rule, arrays: Arrays, moving: Sequence[int]) -> Callable[...,
 
 
 def _twin_backward(rule: Rule, arrays: Arrays, cotangents: Arrays, wanted: Sequence[int]) -> Arrays:
-    results, pullback = silent_vjp(_twin_of(rule, arrays, wanted), *[arrays[i] for i in wanted])
-    given = zip(cotangents, results, strict=True)
+    twin, floats = _twin_of(rule, arrays, wanted), list[int]()
+
+    def of_floats(*moved: Any) -> tuple[Any, ...]:
+        results = twin(*moved)
+        floats[:] = [i for i, y in enumerate(results) if _is_float(y)]
+        return tuple([results[i] for i in floats])
+
+    results, pullback = silent_vjp(of_floats, *[arrays[i] for i in wanted])
+    given = zip([cotangents[i] for i in floats], results, strict=True)
     gradients: Arrays = pullback(tuple([onp.zeros(*_shape_and_dtype(y)) if g is None else g for g, y in given]))
     return gradients
 

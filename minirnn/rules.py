@@ -15,7 +15,7 @@ import autograd.numpy as np
 import numpy as onp
 
 from minirnn.boxes import dtype_of, shape_of
-from minirnn.primitive import is_traced, override
+from minirnn.primitive import is_traced, override, primitive
 
 Function = Callable[..., Any]
 
@@ -63,13 +63,32 @@ def _prod(y: Any, x: Any, axes: Any, **options: Any) -> Any:
     flat = np.reshape(
         np.transpose(x, order), (*[shape[i] for i in order[: len(order) - len(axes)]], -1 if x.size else 0)
     )
-    others = _before(flat) * _before(flat[..., ::-1])[..., ::-1] if x.size else flat
+    others = _before(flat) * _before(flat[..., ::-1])[..., ::-1] if 0 not in shape else flat
     return np.transpose(np.reshape(others, [shape[i] for i in order]), onp.argsort(order))
 
 
 def _before(x: Any) -> Any:
     """The products of what stands before each entry of the last axis."""
-    return np.concatenate([onp.ones((*shape_of(x)[:-1], 1), dtype_of(x)), np.cumprod(x[..., :-1], axis=-1)], axis=-1)
+    return np.concatenate([onp.ones((*shape_of(x)[:-1], 1), dtype_of(x)), _running(x[..., :-1])], axis=-1)
+
+
+def _running_pull(g: Any, y: Any, x: Any) -> Any:
+    sums = [g[..., -1]]
+    for j in range(shape_of(x)[-1] - 1, 0, -1):  # the sum over i >= j of g[i] x[j + 1] ... x[i]
+        sums.append(g[..., j - 1] + x[..., j] * sums[-1])
+    return _before(x) * np.stack(sums[::-1], axis=-1)
+
+
+def _running_push(t: Any, y: Any, x: Any) -> Any:
+    moved = _before(x) * t
+    sums = [moved[..., 0]]
+    for j in range(1, shape_of(x)[-1]):
+        sums.append(x[..., j] * sums[-1] + moved[..., j])
+    return np.stack(sums, axis=-1)
+
+
+# cumprod along the last axis, of one entry at least: autograd has no rule for it, and may trace these ones
+_running: Function = primitive(lambda x: onp.cumprod(x, axis=-1), [_running_pull], [_running_push])
 
 
 def _std(y: Any, x: Any, axes: Any, ddof: float = 0, **options: Any) -> Any:
@@ -105,38 +124,32 @@ _reduction(onp.linalg.norm, "x ord axis keepdims", _norm)
 
 
 # ---------------------------------------------------------------- cumprod, det
-def _along_first(x: Any, axis: int | None) -> Any:
-    return np.reshape(x, -1) if axis is None else np.swapaxes(x, 0, axis)
+def _along_last(x: Any, axis: int | None) -> Any:
+    return np.reshape(x, -1) if axis is None else np.swapaxes(x, axis, -1)
 
 
-def _cumprod_parts(args: Any, kwargs: Any) -> tuple[Any, Any, int | None]:
-    axis = args[1] if len(args) > 1 else kwargs.get("axis")
-    x = _along_first(args[0], axis)
-    return x, np.concatenate([onp.ones((1, *shape_of(x)[1:]), dtype_of(x)), np.cumprod(x[:-1], axis=0)]), axis
+def _cumprod_axis(args: Any, kwargs: Any) -> Any:
+    return args[1] if len(args) > 1 else kwargs.get("axis")
 
 
 def _cumprod_vjps(argnums: Any, y: Any, args: Any, kwargs: Any) -> Function:
-    x, before, axis = _cumprod_parts(args, kwargs)
+    axis, x = _cumprod_axis(args, kwargs), args[0]
 
     def pull(g: Any) -> tuple[Any]:
-        g = _along_first(g, axis)
-        sums = list(g[-1:])
-        for j in reversed(range(len(g) - 1)):  # sums[j] = sum over i >= j of g[i] x[j + 1] ... x[i]
-            sums.append(g[j] + x[j + 1] * sums[-1])
-        found = before * np.stack(sums[::-1]) if len(sums) else x
-        return (np.reshape(found, shape_of(args[0])) if axis is None else np.swapaxes(found, 0, axis),)
+        if 0 in shape_of(x):
+            return (x,)
+        found = _running_pull(_along_last(g, axis), None, _along_last(x, axis))
+        return (np.reshape(found, shape_of(x)) if axis is None else np.swapaxes(found, axis, -1),)
 
     return pull
 
 
 def _cumprod_jvps(argnums: Any, ts: Any, y: Any, args: Any, kwargs: Any) -> Any:
-    x, before, axis = _cumprod_parts(args, kwargs)
-    moved = before * _along_first(ts[0], axis)
-    sums = list(moved[:1])
-    for j in range(1, len(moved)):
-        sums.append(x[j] * sums[-1] + moved[j])
-    found = np.stack(sums) if len(sums) else x
-    return found if axis is None else np.swapaxes(found, 0, axis)
+    if 0 in shape_of(args[0]):
+        return y
+    axis = _cumprod_axis(args, kwargs)
+    found = _running_push(_along_last(ts[0], axis), None, _along_last(args[0], axis))
+    return found if axis is None else np.swapaxes(found, axis, -1)
 
 
 def _is_plain(args: Any, kwargs: Any) -> bool:

@@ -59,7 +59,7 @@ class _ReverseNode(VJPNode):  # type: ignore[misc]
     @classmethod
     def root(cls, value: Any) -> "_ReverseNode":
         node = cls.__new__(cls)
-        node.parents, node.vjp, node.dtype, node.value = (), None, unboxed(value).dtype, value
+        node.parents, node.vjp, node.dtype, node.value = (), None, dtype_of(value), value
         return node
 
 

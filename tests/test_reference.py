@@ -84,6 +84,62 @@ def test_a_layer_takes_it_too():
         minirnn.Recurrent(cell, checkpoint_every=0)
 
 
+class Counted(NamedTuple):
+    h: object
+    n: object
+    flag: object
+
+
+class Counting(minirnn.Cell):
+    """A cell with a counter and a flag in its state, and the counter among its outputs."""
+
+    def __init__(self, rng):
+        self.input_size, self.hidden_size = I, H
+        self.w = minirnn.Parameter(rng.standard_normal((H, I + H)))
+
+    def initial_state(self, batch_size, dtype=None):
+        return Counted(np.full((batch_size, H), 0.3), np.zeros(batch_size, np.int64), np.zeros(batch_size, bool))
+
+    def step(self, state, x):
+        h = anp.tanh(anp.concatenate([x, state.h], axis=1) @ self.w.T) * anp.where(state.flag, 0.5, 1.0)[:, None]
+        return Counted(h, state.n + 1, (state.n + 1) % 2 == 0), {"h": h, "n": state.n}
+
+
+def derivatives_of_counting(engine, every, lengths):
+    rng = np.random.default_rng(0)
+    cell, xs, v = Counting(rng), rng.standard_normal((T, B, I)), rng.standard_normal((T, B, I))
+    state = cell.initial_state(B)
+
+    def loss(cell, xs, h):
+        options = {"engine": engine, "checkpoint_every": every, "lengths": lengths}
+        final, outputs = minirnn.scan(cell, state._replace(h=h), xs, **options)
+        assert np.array_equal(final.n, np.full(B, T) if lengths is None else lengths)
+        return anp.sum(outputs["h"] ** 2 * (outputs["n"] + 1)[..., None]) + anp.sum(final.h)
+
+    gradient = minirnn.grad(loss, argnums=(0, 1, 2))(cell, xs, state.h)
+    moved = minirnn.jvp(loss, (cell, xs, state.h), ({"w": np.cos(cell.w)}, v, state.h))
+    return gradient, moved, minirnn.hvp(loss, argnums=1)(cell, xs, state.h, v)
+
+
+@pytest.mark.parametrize("engine", ["python", "compiled", "auto"])
+@pytest.mark.parametrize("every", [None, 4])
+@pytest.mark.parametrize("lengths", [None, np.array([11, 0, 6], np.uint8)])
+def test_counters_and_flags_in_the_state_pass_through_checkpoints_in_every_mode(engine, every, lengths):
+    found = derivatives_of_counting(engine, every, lengths)
+    expected = derivatives_of_counting("python", None, lengths)
+    for a, b in zip(tree.leaves(found), tree.leaves(expected), strict=True):
+        assert np.allclose(a, b, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.uint32, np.uint64, np.int64])
+@pytest.mark.parametrize("every", [None, 3])
+def test_lengths_of_any_integer_type_mean_the_same(dtype, every):
+    lengths = np.array([11, 0, 5])
+    for reverse in (False, True):
+        same = gradients(every, lengths.astype(dtype), reverse), gradients(every, lengths, reverse)
+        assert all(map(np.array_equal, *map(tree.leaves, same)))
+
+
 # ---------------------------------------------------------------- memory
 def memory_beyond_results(engine, steps, batch, inputs, hidden, every):
     """The most memory (bytes) that a gradient takes beside its outputs and gradients."""

@@ -361,3 +361,65 @@ def test_threads_get_right_gradients_at_once(rng):
 def test_misuse_is_an_error_that_says_what_was_expected(call, error, says):
     with pytest.raises(error, match=says):
         call()
+
+
+# ---------------------------------------------------------------- beside autograd's own transforms
+def curve(x):
+    return anp.sin(x) * x**2
+
+
+SLOPE = 4 * np.cos(2) + 4 * np.sin(2)
+CURVATURE = 2 * np.sin(2) + 8 * np.cos(2) - 4 * np.sin(2)
+THIRD = 6 * np.cos(2) - 12 * np.sin(2) - 4 * np.cos(2)
+BESIDE_AUTOGRAD = {
+    "grad of grad": (lambda x: autograd.grad(minirnn.grad(curve))(x), CURVATURE),
+    "grad of autograd's": (lambda x: minirnn.grad(autograd.grad(curve))(x), CURVATURE),
+    "ours between two": (lambda x: autograd.grad(minirnn.grad(autograd.grad(curve)))(x), THIRD),
+    "theirs between two": (lambda x: minirnn.grad(autograd.grad(minirnn.grad(curve)))(x), THIRD),
+    "value_and_grad": (lambda x: autograd.grad(lambda x: sum(minirnn.value_and_grad(curve)(x)))(x), SLOPE + CURVATURE),
+    "vjp": (lambda x: autograd.grad(lambda x: minirnn.vjp(curve, x)[1](x)[0])(x), SLOPE + 2 * CURVATURE),
+    "jvp": (lambda x: autograd.grad(lambda x: minirnn.jvp(curve, (x,), (x,))[1])(x), SLOPE + 2 * CURVATURE),
+    "hvp": (lambda x: autograd.grad(lambda x: minirnn.hvp(curve)(x, 1.0))(x), THIRD),
+    "jacobian": (lambda x: autograd.grad(minirnn.jacobian(curve))(x), CURVATURE),
+    "in a dict": (
+        lambda x: autograd.grad(lambda x: minirnn.grad(lambda d: curve(d["a"]))({"a": x})["a"])(x),
+        CURVATURE,
+    ),
+    "elementwise": (lambda x: autograd.elementwise_grad(minirnn.grad(curve))(x), CURVATURE),
+    "autograd's jacobian": (lambda x: autograd.jacobian(minirnn.grad(curve))(x), CURVATURE),
+    "autograd's hessian": (lambda x: autograd.hessian(minirnn.grad(curve))(x), THIRD),
+    "in the closure": (lambda x: autograd.grad(lambda x: minirnn.grad(lambda y: curve(y) * x)(2.0))(x), SLOPE),
+}
+
+
+@pytest.mark.parametrize("number", [2.0, np.float64(2), np.float32(2), np.array(2.0), np.array(2.0, np.float32)])
+@pytest.mark.parametrize("case", BESIDE_AUTOGRAD)
+def test_numbers_pass_between_autograds_transforms_and_ours(case, number):
+    function, expected = BESIDE_AUTOGRAD[case]
+    found = function(number)
+    assert np.shape(found) == ()
+    assert np.isclose(float(found), expected, rtol=1e-12 if np.result_type(number) == np.float64 else 1e-5)
+
+
+USES = {
+    "argument": lambda x, box: minirnn.grad(lambda y: y * y)(box),
+    "closure": lambda x, box: minirnn.grad(lambda y: y * box)(x),
+    "state": lambda x, box: minirnn.scan(lambda h, x: (h + x, h), box * np.ones((1, 1)), np.ones((2, 1, 1)))[0][0, 0],
+    "result": lambda x, box: box,
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_box_of_autograds_own_finished_trace_is_refused_within_ours(use):
+    kept = []
+
+    def inner(y):
+        kept.append(y)
+        return y * y
+
+    def outer(x):
+        autograd.grad(inner)(x)
+        return USES[use](x, kept[0])
+
+    with pytest.raises(StaleBoxError, match="a gradient that is finished"):
+        minirnn.grad(outer)(np.array(2.0))

@@ -96,9 +96,7 @@ def _find(cell: Any, state: Any, xs: Any) -> _Found | _Refused:
     except (Unhashable, TypeError) as error:
         return _refused(str(error))
     if found is None:
-        with (
-            tracing
-        ):  # the comparison traces: with a lock of its own a gradient elsewhere could wait for this, and this for it
+        with tracing:  # not a lock of its own: the comparison traces, and a gradient elsewhere may wait for this
             found = _known.get(key)
             if found is None:
                 found = _known[key] = _made(cell, state, xs, key)
