@@ -235,6 +235,11 @@ def at(owner, key):
     return change
 
 
+def longer(request):
+    request.addfinalizer(LIST.pop)
+    LIST.append(3.0)
+
+
 PLACES = {
     "global": (lambda: GAIN, to(HERE, "GAIN")),
     "a scalar of NumPy": (lambda: SCALAR, to(HERE, "SCALAR", onp.float64(3.0))),
@@ -292,6 +297,7 @@ PLACES = {
     "import of a module in the step": (imports_whole, to(config, "gain")),
     "globals()": (lambda: globals()["GAIN"], to(HERE, "GAIN")),
     "list": (lambda: LIST[0], at(LIST, 0)),
+    "a longer list": (lambda: 1.0 * len(LIST), lambda request, patch: longer(request)),
     "nested dict": (lambda: DICT["a"]["gain"], at(DICT["a"], "gain")),
     "ordered dict": (lambda: ORDERED["gain"], at(ORDERED, "gain")),
     "mapping proxy": (lambda: PROXY["gain"], at(DICT["a"], "gain")),
