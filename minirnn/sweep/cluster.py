@@ -28,13 +28,12 @@ def connect(scheduler: str | None = None, *, workers: int | None = None, threads
             yield client
         return
     count = workers or max(1, get_num_threads() // threads)
+    port = "127.0.0.1:0"  # any free one: Dask's own is taken where another cluster runs
     quiet = {"distributed.admin.tick.limit": "10 s", "distributed.worker.memory.terminate": False}
     quiet["distributed.scheduler.allowed-failures"] = 0  # the driver hears of each worker that dies, and counts
     with (
         dask.config.set(quiet),
-        LocalCluster(
-            n_workers=count, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50
-        ) as cluster,
+        LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=port, silence_logs=50) as cluster,
         Client(cluster) as client,
     ):
         yield client

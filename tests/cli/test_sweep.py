@@ -1,5 +1,7 @@
 """minirnn sweep: what it prints and keeps, and one line for each bad input."""
 
+import contextlib
+import socket
 import tomllib
 
 import pytest
@@ -22,6 +24,7 @@ task = "adding"
 task_options = "length=5"
 steps = 6
 batch = 4
+engine = "python"
 [space]
 cell = ["gru", "MGU"]
 hidden = {low = 2, high = 4}
@@ -34,7 +37,17 @@ def written(tmp_path):
     return tmp_path / "spec.toml"
 
 
-def test_a_sweep_prints_its_table_and_keeps_runs_csv_and_picture(written, tmp_path):
+@pytest.fixture
+def dasks_port_taken():
+    """As where another cluster runs: by us, or by whoever has it already."""
+    with socket.socket() as taken:
+        with contextlib.suppress(OSError):
+            taken.bind(("", 8787))
+            taken.listen()
+        yield
+
+
+def test_a_sweep_prints_its_table_and_keeps_runs_csv_and_picture(written, tmp_path, dasks_port_taken):
     done = command("sweep", written, "--out", tmp_path / "sweep", "--workers", 1)
     assert done.exit_code == 0, done.output
     for words in ("3 trials: 3 finished, 0 pruned, 0 failed", "best held_out_loss", "the same to the bit", "1 other"):
