@@ -51,6 +51,20 @@ CASES = [
 ]
 
 
+def _pairwise():
+    """Cases, each with a dtype, among which any two of a case's properties and the dtype meet in every combination."""
+    rows = [(case, dtype) for case in CASES for dtype in (np.float64, np.float32)]
+    pairs = lambda row: set(itertools.combinations(enumerate((*row[0], row[1])), 2))
+    left, found = set().union(*map(pairs, rows)), []
+    while left:
+        found.append(max(rows, key=lambda row: len(pairs(row) & left)))
+        left -= pairs(found[-1])
+    return found
+
+
+PAIRWISE = _pairwise()
+
+
 def waves(number, shape, dtype):
     """The number-th array: 0.7 sin(...) over a running index."""
     return (0.7 * np.sin(np.arange(np.prod(shape)) * (1.3 + 0.01 * number) + number)).reshape(shape).astype(dtype)

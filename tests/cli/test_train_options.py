@@ -96,10 +96,11 @@ def same(one, other):
 
 
 @pytest.mark.parametrize(("harm", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)])
-def test_a_run_that_was_ended_is_gone_on_with_to_the_same_bits(start, harm, code, text, tmp_path):
+def test_a_run_in_use_is_refused_and_once_ended_gone_on_with_to_the_same_bits(start, harm, code, text, tmp_path):
     folder, whole = tmp_path / "run", tmp_path / "whole"
     assert command("train", text, *SMALL, "--steps", 120, "--out", whole).exit_code == 0
     process = start(folder)
+    assert f"process {process.pid} is training into" in refused("train", "--resume", folder)
     for what in (harm, signal.SIGCONT):
         process.send_signal(what)
     _, said = process.communicate()
@@ -111,14 +112,6 @@ def test_a_run_that_was_ended_is_gone_on_with_to_the_same_bits(start, harm, code
     assert done.exit_code == 0, done.output
     assert same(folder, whole)
     assert "there is nothing to resume" in refused("train", "--resume", folder)
-
-
-def test_a_run_in_use_is_refused(start, tmp_path):
-    process = start(tmp_path / "run")
-    assert f"process {process.pid} is training into" in refused("train", "--resume", tmp_path / "run")
-    process.send_signal(signal.SIGCONT)
-    _, said = process.communicate()
-    assert process.returncode == 0, said
 
 
 @pytest.mark.parametrize(

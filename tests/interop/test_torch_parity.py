@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from recurrent_cases import (
     CASES,
+    PAIRWISE,
     our_numbers,
     packed,
     problem,
@@ -23,7 +24,18 @@ import minirnn
 from minirnn.interop.torch import torch_state_dict
 
 TOLERANCE = {np.float64: 1e-10, np.float32: 1e-4}
-dtypes = pytest.mark.parametrize("dtype", TOLERANCE, ids=["float64", "float32"])
+
+
+def each_case(cases, dtypes=tuple(TOLERANCE)):
+    """All cases and dtypes; a run that leaves out what is slow has any two of their properties together."""
+    rows = [(case, dtype) for case in cases for dtype in dtypes]
+    kept = [(case, dtype) for case, _ in PAIRWISE for dtype in dtypes] if len(dtypes) == 1 else PAIRWISE
+    kinds = {case.kind: (case, dtypes[-1]) for case in cases}.values()
+    marks = lambda row: () if row in [*kept, *kinds] else pytest.mark.slow
+    named = [pytest.param(*row, marks=marks(row), id=f"{row[0]}-{np.dtype(row[1]).name}") for row in rows]
+    return pytest.mark.parametrize(("case", "dtype"), named)
+
+
 GOLDEN = Path(__file__).parents[1] / "golden" / "recurrent.npz"
 
 
@@ -42,22 +54,20 @@ def golden():
         return dict(stored)
 
 
-@dtypes
-@pytest.mark.parametrize("case", CASES, ids=str)
+@each_case(CASES)
 def test_golden_numbers_of_pytorch(case, dtype, golden, worst_errors):
     ours = our_numbers(case, dtype)
     compare(ours, unflat(golden[str(case)], ours), case, dtype, worst_errors("golden"))
 
 
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
-@dtypes
-@pytest.mark.parametrize("case", CASES, ids=str)
+@each_case(CASES)
 def test_live_numbers_of_pytorch(case, dtype, torch, worst_errors):
     compare(our_numbers(case, dtype), torch_numbers(torch, case, dtype), case, dtype, worst_errors("live"))
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.bias and case.layers < 3], ids=str)
-def test_hessian_vector_products_equal_pytorchs_double_backward(case, torch, worst_errors):
+@each_case([case for case in CASES if case.bias and case.layers < 3], [np.float64])
+def test_hessian_vector_products_equal_pytorchs_double_backward(case, dtype, torch, worst_errors):
     layer, xs, state, cotangent = problem(case, np.float64)
     shapes = {name: value.shape for name, value in torch_state_dict(layer).items()}
     directions = {name: waves(i + 50, shape, np.float64) for i, (name, shape) in enumerate(shapes.items())}

@@ -18,9 +18,15 @@ from padded_batches import assert_alone_is_the_same, assert_close, results, sequ
 import minirnn
 from minirnn import Recurrent, cells, scan, tree
 from minirnn.derivations import METHODS, NotApplicable, Problem, compare
+from minirnn.layers.cell import DeclaredCell
 from minirnn.layers.cells.registry import card, register
 
 each = pytest.mark.parametrize("name", cells.names())
+# What a class does for all cells that are declared with it: three of them are enough where nobody waits for all.
+DECLARED = [name for name in cells.names() if cells.get(name).__bases__ == (DeclaredCell,)]
+each_class = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in DECLARED[3:] else ()) for name in cells.names()]
+)
 
 
 def small(name, dtype=np.float64, seed=0):
@@ -109,7 +115,7 @@ def test_a_sequence_in_two_pieces_is_the_sequence_in_one(name):
     assert_close((final, joined), scan(cell, state, steps))
 
 
-@each
+@each_class
 def test_cells_and_states_copy_and_pickle(name):
     layer = Recurrent(small(name))
     xs, state = sequences(layer.cell, 2, 2)
@@ -118,14 +124,14 @@ def test_cells_and_states_copy_and_pickle(name):
         assert_close(copy(xs, pickle.loads(pickle.dumps(state))), layer(xs, state))
 
 
-@each
+@each_class
 def test_the_rng_alone_decides_the_parameters(name):
     first, again, other = (small(name, seed=seed).parameters() for seed in (1, 1, 2))
     assert_close(first, again)
     assert any(not np.array_equal(value, other[what]) for what, value in first.items())
 
 
-@each
+@each_class
 def test_the_repr_tells_name_and_sizes(name):
     cell = small(name)
     assert repr(cell).startswith(f"{name}({cell.input_size}, {cell.hidden_size}")
