@@ -70,7 +70,7 @@ def _of_cell(values: dict[str, Array], wanted: Sequence[str], kept_as: str) -> C
 
 
 def _of_gate(name: str, values: Array) -> GateStatistics:
-    if values.min() < 0 or values.max() > 1:
+    if not (values.min() >= 0 and values.max() <= 1):  # nan is no gate either
         raise ValueError(f"gate_statistics: {name} has values from {values.min():.3g} to {values.max():.3g}; no gate")
     flat = _flat(values)
     return GateStatistics(flat.mean(axis=0), (flat < LEFT).mean(axis=0), (flat > RIGHT).mean(axis=0))

@@ -143,7 +143,8 @@ class ReduceOnPlateau:
     ):
         if not 0 < factor < 1:
             raise ValueError(f"ReduceOnPlateau: factor={factor} came, a number between 0 and 1 was expected")
-        if patience < 0 or warmup < 0 or not 0 <= threshold < 1 or minimum < 0 or not lr > 0:
+        from_zero = all(math.isfinite(value) and value >= 0 for value in (patience, warmup, minimum))
+        if not from_zero or not 0 <= threshold < 1 or not 0 < lr < math.inf:
             raise ValueError(
                 f"ReduceOnPlateau: lr={lr}, patience={patience}, threshold={threshold}, minimum={minimum}, "
                 f"warmup={warmup} came; lr > 0, 0 <= threshold < 1 and the others >= 0 were expected"

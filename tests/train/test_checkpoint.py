@@ -3,6 +3,8 @@
 import contextlib
 import copy
 import json
+import os
+import stat
 
 import numpy as np
 import pytest
@@ -152,6 +154,24 @@ def test_a_description_that_makes_no_sense_is_refused(path, content, change, say
     header, data = split(content)
     body = json.loads(header["__metadata__"]["checkpoint"])
     assert says in refused(path, joined(described(header, json.dumps(change(body))), data))
+
+
+@pytest.mark.parametrize(("field", "value"), [("shape", [3, 2]), ("shape", [6]), ("dtype", "I32")])
+def test_a_shape_and_a_dtype_are_within_the_checksum(path, content, field, value):
+    """The bytes are the same."""
+    header, data = split(content)
+    header["model.a.b"][field] = value
+    assert "array 'model.a.b' does not have its checksum" in refused(path, joined(header, data))
+
+
+def test_a_file_and_then_its_folder_are_flushed_to_the_disk(path, monkeypatch):
+    """A rename is there after a power cut only once its folder is on the disk."""
+    done, fsync, replace = [], os.fsync, os.replace
+    flushed = lambda handle: done.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+    monkeypatch.setattr(os, "fsync", lambda handle: (flushed(handle), fsync(handle)))
+    monkeypatch.setattr(os, "replace", lambda *paths: (done.append("renamed"), replace(*paths)))
+    write_checkpoint(path, STATE)
+    assert done == ["file", "renamed", "folder"]
 
 
 @pytest.mark.parametrize("text", ['{"a":' * 100_000, "[" * 100_000 + "]" * 100_000, '{"version": 1e999}', "9" * 10_000])

@@ -242,6 +242,16 @@ def test_metrics_of_an_earlier_training_are_not_cut(tmp_path):
     assert len(read_metrics(tmp_path)) == 3
 
 
+def test_metrics_are_on_the_disk_before_the_checkpoint_that_counts_on_them(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr(os, "fsync", lambda handle: flushed.append(os.fstat(handle).st_ino))
+    model, checkpoints = Point(), Checkpoints(tmp_path / "c", every=2)
+    saved = lambda progress: flushed.clear()
+    fit(model, squares, [Batch(1.0)] * 2, SGD(model, lr=0.1), callbacks=[MetricsLog(tmp_path), saved],
+        checkpoints=checkpoints)  # fmt: skip
+    assert {(tmp_path / f"metrics.{kind}").stat().st_ino for kind in ("jsonl", "csv")} == set(flushed[:2])
+
+
 SAME = {"accumulate": 1, "clip_norm": None, "carry": True, "average": EMA(0.5), "validate": lambda model: 1.0}
 
 

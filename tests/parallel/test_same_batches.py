@@ -1,0 +1,55 @@
+"""What all ranks are given, and what all of them have in the end."""
+
+import numpy as np
+import pytest
+from thread_ranks import on_ranks
+
+from minirnn import GRU, Embedding, Linear, Sequential
+from minirnn.data import streams
+from minirnn.optim import SGD
+from minirnn.parallel import DifferentRanksError
+from minirnn.train import Checkpoints, EarlyStopping, fit
+from minirnn.train.language_model import next_token_loss
+
+TOKENS = np.random.default_rng(0).integers(0, 7, 101)
+
+
+def trained(comm, tokens=TOKENS, **options):
+    rng = np.random.default_rng(1)
+    model = Sequential(Embedding(7, 4, rng=rng), GRU(4, 4, rng=rng), Linear(4, 7, rng=rng))
+    last = fit(model, next_token_loss, list(streams(tokens, 4, 5, epochs=1)), SGD(model, lr=0.1), comm=comm, **options)
+    return last.step, model.state_dict()
+
+
+@pytest.mark.parametrize(("place", "says"), [(0, "the batches' fingerprint"), (99, r"data\.fingerprint on rank 1")])
+def test_ranks_that_were_given_other_batches_are_told(place, says):
+    """A share of its own for each rank is no share of one batch: at once where the first differs, else at the end."""
+    mine = [TOKENS, TOKENS.copy()]
+    mine[1][place] = (TOKENS[place] + 1) % 7
+    with pytest.raises(DifferentRanksError, match=says):
+        on_ranks(2, lambda comm: trained(comm, mine[comm.rank]))
+
+
+def test_the_best_weights_are_restored_on_every_rank():
+    def go(comm):
+        metrics = iter([1.0, 0.0, 2.0, 3.0, 4.0])
+        options = {"validate": lambda model: next(metrics), "val_every": 1}
+        return trained(comm, callbacks=[EarlyStopping(2, restore_best=True)], **options)
+
+    (steps, first), (_, other) = on_ranks(2, go)
+    _, twice = trained(None, steps=2)
+    assert steps == 4
+    assert all(np.array_equal(first[name], other[name]) for name in first)
+    assert all(np.allclose(first[name], twice[name], atol=1e-6) for name in first)
+
+
+@pytest.mark.filterwarnings("ignore::minirnn.train.InexactResumeWarning")
+def test_ranks_agree_whether_a_stopped_training_goes_on(tmp_path):
+    """Callbacks are rank 0's: it alone knows that the patience is another one."""
+
+    def go(comm, patience):
+        options = {"validate": lambda model: 1.0, "val_every": 1, "checkpoints": Checkpoints(tmp_path), "steps": 9}
+        return trained(comm, callbacks=[EarlyStopping(patience)], resume=True, **options)[0]
+
+    assert on_ranks(2, lambda comm: go(comm, 1)) == [2, 2]
+    assert on_ranks(2, lambda comm: go(comm, 3)) == [4, 4]
