@@ -221,7 +221,7 @@ class Training:
     def _update(self, grads: dict[str, Array], norm: float) -> None:
         if self.clip_value is not None:
             grads = clip_by_value(grads, self.clip_value)
-        if self.clip_norm is not None and (norm > self.clip_norm or self.clip_value is not None):
+        if self.clip_norm is not None and norm > self.clip_norm:  # what was cut by value has no larger norm
             grads, _ = clip_by_global_norm(grads, self.clip_norm)
         self.optimizer.step(grads)
         if self.average is not None:

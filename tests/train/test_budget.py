@@ -66,6 +66,18 @@ def test_one_resumed_before_the_number_is_known_works_it_out(clock):
     assert steps_of(again, clock, 0.2, start=5)[1] == pytest.approx(5 + (60 - 0.5) / 0.2, abs=1)
 
 
+def test_a_resumed_one_times_its_own_steps_alone(clock):
+    """Those of the process before it were not on this clock, and it warms up anew."""
+    made, again = Budget(None, 1.0), Budget(None, 1.0)
+    for done in range(100):
+        assert made.look(done) is None
+        clock.now += 0.01
+    again.load_state_dict(made.state_dict(), 100)
+    done, steps = steps_of(again, clock, 0.1, start=100)
+    assert done >= 130
+    assert steps == pytest.approx(100 + (60 - 1) / 0.1, abs=1)
+
+
 def test_other_minutes_are_worked_out_anew(clock):
     made, again = Budget(None, 1.0), Budget(None, 2.0)
     done, _ = steps_of(made, clock, 0.1)

@@ -64,6 +64,8 @@ def test_every_schedule_rises_over_the_warm_up_and_stays_within_its_bounds(sched
     assert rates[0] == pytest.approx(rates[10] / 10)
     assert max(rates) == pytest.approx(1.0)
     assert all(0 < rate <= 1 + 1e-9 for rate in rates)
+    if schedule in ("linear", "cosine", "exponential"):  # which are over with the steps, warmed up or not
+        assert lr(49) > lr(50) == pytest.approx(config.final_lr)
 
 
 def test_every_option_is_read_from_a_file_and_written_to_one(tmp_path):

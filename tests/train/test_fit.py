@@ -159,6 +159,30 @@ def test_the_schedule_goes_on_while_steps_are_skipped():
     assert seen[-1].skipped == 2
 
 
+def test_a_skipped_step_begins_anew_without_a_state():
+    seen = []
+
+    def loss(model, batch, state, rng):
+        seen.append(state)
+        return squares(model, batch, state, rng)
+
+    train([Batch(1.0), Batch(2.0), Batch(np.nan), Batch(1.0), Batch(2.0)], loss=loss, on_nonfinite="skip")
+    states = [state for k, state in enumerate(seen) if state is None or state != seen[k - 1] or k == 0]
+    assert seen[-2:] == [None, 1]
+    assert states[:2] == [None, 1]
+
+
+def test_skips_that_are_not_in_a_row_are_no_error():
+    _, seen = train([Batch(np.nan), Batch(1.0)] * 60, on_nonfinite="skip")
+    assert seen[-1].skipped == 60
+
+
+def test_of_validations_alike_the_first_is_the_best(tmp_path):
+    checkpoints = Checkpoints(tmp_path, every=9)
+    train([Batch(1.0)] * 3, validate=lambda model: 1.0, val_every=1, checkpoints=checkpoints)
+    assert checkpoints.best_one().step == 1
+
+
 def test_endless_skipping_is_an_error():
     with pytest.raises(DivergedError, match="at step 51"):
         train([Batch(np.nan)] * 99, on_nonfinite="skip")
