@@ -374,6 +374,10 @@ class Module:
         `strict=False` passes over names that are missing or unexpected and returns them. ValueError: lists every name
         that is missing, unexpected, or of another shape or dtype.
         """
+        if not isinstance(mapping, Mapping):
+            raise TypeError(
+                f"load_state_dict: {type(mapping).__name__} came, a mapping of names to arrays was expected"
+            )
         plan = self._plan()
         problems: list[str] = []
         writes: dict[int, Array] = {}

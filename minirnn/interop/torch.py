@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from minirnn.checks import as_array
 from minirnn.layers import Cell, CellStack, Embedding, GRUCell, LayerNorm, Linear, LSTMCell, RNNCell
 from minirnn.module import Array, Module
 
@@ -33,15 +34,31 @@ def load_torch_state_dict(layer: Module, mapping: Mapping[str, Any]) -> None:
     The arrays may be anything that NumPy reads, CPU tensors too. TypeError: a layer that PyTorch has no twin of.
     ValueError: lists the names that are missing or unexpected, or the arrays of another shape or dtype.
     """
-    paths = _paths(layer)
+    paths, what = _paths(layer), f"load_torch_state_dict: {type(layer).__name__}"
+    if not isinstance(mapping, Mapping):
+        raise TypeError(f"{what}: a {type(mapping).__name__} came, a mapping of names to arrays was expected")
     missing = [name for name in paths if name not in mapping]
     unexpected = [name for name in mapping if name not in paths]
     if missing or unexpected:
         raise ValueError(
-            f"load_torch_state_dict: {type(layer).__name__}: missing {', '.join(missing) or 'none'}; "
-            f"unexpected {', '.join(unexpected) or 'none'}"
+            f"{what}: missing {', '.join(missing) or 'none'}; unexpected {', '.join(unexpected) or 'none'}"
         )
-    layer.load_state_dict({path: np.asarray(mapping[name]) for name, path in paths.items()})
+    arrays, own = {name: np.asarray(as_array(name, mapping[name])) for name in paths}, layer.state_dict()
+    wrong = [
+        f"{name} ({path}): {arrays[name].dtype} {arrays[name].shape} came, {own[path].dtype} {own[path].shape} expected"
+        for name, path in paths.items()
+        if (arrays[name].shape, arrays[name].dtype) != (own[path].shape, own[path].dtype)
+    ]
+    if wrong:
+        whose = next((_kind(array) for name, array in arrays.items() if name.startswith("weight_hh")), "")
+        raise ValueError("\n  ".join([f"{what}: the arrays do not fit{whose}:", *wrong]))
+    layer.load_state_dict({path: arrays[name] for name, path in paths.items()})
+
+
+def _kind(hh: Array) -> str:
+    """Whose recurrent weights (gates * H, H) these are, in brackets; nothing where they are no twin's."""
+    gates = hh.shape[0] // hh.shape[1] if hh.ndim == 2 and hh.shape[1] and not hh.shape[0] % hh.shape[1] else 0
+    return {1: " (they are an RNN's)", 3: " (they are a GRU's)", 4: " (they are an LSTM's)"}.get(gates, "")
 
 
 def _paths(layer: Module) -> dict[str, str]:

@@ -21,7 +21,7 @@ from recurrent_cases import (
 )
 
 import minirnn
-from minirnn.interop.torch import torch_state_dict
+from minirnn.interop.torch import load_torch_state_dict, torch_state_dict
 
 TOLERANCE = {np.float64: 1e-10, np.float32: 1e-4}
 
@@ -94,3 +94,27 @@ def test_hessian_vector_products_equal_pytorchs_double_backward(case, dtype, tor
     second = dict(zip(inputs, torch.autograd.grad(slope, list(inputs.values())), strict=True))
 
     compare(ours, {k: v.detach().numpy() for k, v in second.items()}, case, np.float64, worst_errors("hvp"))
+
+
+@pytest.mark.parametrize(
+    ("came", "layer", "says"),
+    [
+        (minirnn.GRU(3, 4), minirnn.LSTM(3, 4), r"LSTM: the arrays do not fit \(they are a GRU's\)"),
+        (minirnn.LSTM(3, 4), minirnn.GRU(3, 4), r"GRU: the arrays do not fit \(they are an LSTM's\)"),
+        (minirnn.RNN(3, 4, 2), minirnn.GRU(3, 4, 2), r"GRU: the arrays do not fit \(they are an RNN's\)"),
+        (minirnn.LSTM(3, 5), minirnn.LSTM(3, 4), r"weight_hh_l0 \(layers.0.cell.weight_hh\): float32 \(20, 5\) came"),
+        (minirnn.LSTM(3, 4, dtype=np.float64), minirnn.LSTM(3, 4), r"weight_ih_l0 .*: float64 \(16, 3\) came, float32"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_named_as_they_came(came, layer, says):
+    before = layer.state_dict()
+    with pytest.raises(ValueError, match=says):
+        load_torch_state_dict(layer, torch_state_dict(came))
+    assert all(np.array_equal(value, before[name]) for name, value in layer.state_dict().items())
+
+
+@pytest.mark.parametrize("mapping", [[], ["weight_ih_l0"], None, "weights", [("weight_ih_l0", 1)]])
+def test_what_is_no_mapping_is_an_error(mapping):
+    for load in (minirnn.LSTM(3, 4).load_state_dict, lambda m: load_torch_state_dict(minirnn.LSTM(3, 4), m)):
+        with pytest.raises(TypeError, match="a mapping of names to arrays was expected"):
+            load(mapping)

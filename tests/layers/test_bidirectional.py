@@ -81,3 +81,15 @@ cell = GRUCell(I, H)
 def test_what_does_not_fit_is_an_error_when_it_is_built(make, error, says):
     with pytest.raises(error, match=says):
         make()
+
+
+@pytest.mark.parametrize("lengths", [None, [4, 1, 3]])
+def test_a_recurrent_that_runs_ahead_is_turned_round(rng, lengths):
+    """As a Cell and as any layer are: the first of its outputs knows the whole sequence."""
+    xs, ahead = rng.standard_normal((4, 3, I)), GRUCell(I, H, rng=rng, dtype=np.float64)
+    back = Recurrent(GRUCell(I, H, rng=rng, dtype=np.float64))
+    both = Bidirectional(ahead, back)
+    outputs, final = both(xs, lengths=lengths)
+    expected, last = Recurrent(back.cell, reverse=True)(xs, lengths=lengths)
+    np.testing.assert_allclose(outputs[..., H:], expected, rtol=1e-12)
+    np.testing.assert_allclose(final[1], last, rtol=1e-12)

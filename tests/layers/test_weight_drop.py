@@ -188,3 +188,15 @@ def test_weights_are_saved_and_loaded(tmp_path, rng):
 def test_bad_input_is_refused(call, error, says):
     with pytest.raises(error, match=says):
         call()
+
+
+def test_frozen_weights_are_dropped_too_and_stay_frozen():
+    layer = LSTM(3, 8, rng=np.random.default_rng(0))
+    layer.freeze("*weight_hh*")
+    dropped = WeightDrop(layer, "*weight_hh*", 0.5)
+    (path,) = dropped.paths
+    array = dropped.computed(np.random.default_rng(1))[path]
+    assert 0.2 < (array == 0).mean() < 0.8
+    assert not any("weight_hh" in name for name in dropped.parameters())
+    xs = np.ones((2, 1, 3), np.float32)
+    assert not np.array_equal(dropped(xs, rng=np.random.default_rng(1))[0], dropped(xs)[0])
