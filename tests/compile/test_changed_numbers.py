@@ -216,8 +216,16 @@ def by_argument(settings):
     return settings.gain
 
 
+class Plain:
+    """No code but the step's asks for what its objects hold."""
+
+
+FIRST, SECOND = Plain(), Plain()
+FIRST.level = SECOND.level = 2.0
+
+
 def chosen():
-    return (DATA if GAIN else SPACE).gain
+    return (FIRST if GAIN else SECOND).level
 
 
 def to(owner, name, value=3.0):
@@ -259,7 +267,7 @@ PLACES = {
     "a new attribute of an object": (lambda: CONFIG.gain, to(CONFIG, "gain")),
     "object through a local name": (aliased, to(CONFIG, "gain")),
     "object as an argument": (lambda: by_argument(CONFIG), to(Base, "gain")),
-    "one of two objects": (chosen, to(DATA, "gain")),
+    "one of two objects": (chosen, to(FIRST, "level")),
     "property": (lambda: CONFIG.computed, to(CONFIG, "_hidden")),
     "an object's [ ]": (lambda: CONFIG[0], to(Base, "gain")),
     "an object's ( )": (lambda: CONFIG(), to(Base, "gain")),
