@@ -116,6 +116,7 @@ def _check_given(site: Site, report: Report, method: str) -> tuple[Finding | Non
     """A finding that settles it, and those that the other points must help to judge: at a kink, a jump."""
     undecided: list[Finding] = []
     wrong: list[Finding] = []
+    single: list[Finding] = []  # of arguments whose every coordinate was checked
     for j, argument in enumerate(report.arguments):
         size = site.values[j].size
         every = method == "coordinates" or (method == "auto" and size <= FEW)
@@ -124,15 +125,29 @@ def _check_given(site: Site, report: Report, method: str) -> tuple[Finding | Non
             findings = [site.coordinate(j, int(i)) for i in chosen]
             for finding in findings:
                 _note(argument, finding, site)
+            single += findings if every else []
             undecided += [f for f in findings if f.verdict.state in (State.KINK, State.JUMP)]
             wrong += [f for f in findings if f.verdict.state is State.DISAGREES]
         if not every and size:
             wrong += _along_directions(site, argument, j, GROUPS)
     if not wrong:
         return None, undecided
-    bent = {j for j in {f.j for f in wrong} if site.direction(j, site.random_direction(j)).verdict.kinked}
+    bent = {j for j in {f.j for f in wrong} if _bends_between_the_axes(site, j, [f for f in single if f.j == j])}
     settled = [f for f in wrong if f.j not in bent]
     return (max(settled, key=lambda f: severity(f.verdict)) if settled else None), [*undecided, *wrong]
+
+
+def _bends_between_the_axes(site: Site, j: int, single: list[Finding]) -> bool:
+    """Whether f has a kink that a random direction shows; or its derivatives along the axes (all of them, or none
+    given) do not add up to the one along that direction, as with the median of equal entries."""
+    step = site.random_direction(j)
+    along = site.direction(j, step).verdict
+    if along.kinked or len(single) < 2:
+        return along.kinked
+    steps = np.array([step[f.index] / f.unit for f in single if f.index is not None])
+    total = steps @ np.array([f.verdict.numeric for f in single])
+    error = np.abs(steps) @ np.array([f.verdict.error for f in single]) + along.error
+    return bool(np.any(np.abs(total - along.numeric) > 10 * error + 1e-6 * np.abs(along.numeric)))
 
 
 def _check_elsewhere(site: Site, report: Report) -> Finding | None:

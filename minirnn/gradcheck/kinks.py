@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from minirnn.gradcheck.points import typical
 from minirnn.gradcheck.problem import Undefined
 from minirnn.gradcheck.site import Finding, Site
-from minirnn.gradcheck.verdict import State, Verdict
+from minirnn.gradcheck.verdict import State
 
 __all__ = ["Beside", "off_along_a_smooth_direction"]
 
@@ -69,13 +69,13 @@ def off_along_a_smooth_direction(beside: Beside, kinked: Sequence[Finding]) -> t
             values = [value for value, _ in along]
             size, spread = max(own_size, *sizes), max(values) - min(values)
             middle = 0.5 * (max(values) + min(values))
-            if spread <= 0.01 * size < abs(own - middle) - 10 * spread:
-                parts = [abs(float(np.sum((v - g) * s))) for v, g, s in
-                         zip(beside.site.gradients[c], beside.around[0][c], steps, strict=True)]  # fmt: skip
-                slack = 10 * spread + 0.01 * size
-                analytic, numeric, error, allowed = (np.array([x]) for x in (own, middle, slack / 10, slack))
-                verdict = Verdict(State.DISAGREES, analytic, numeric, error, allowed, True, None)
-                return Finding(int(np.argmax(parts)), None, 1.0, verdict), moves
+            if spread > 0.01 * size or abs(own - middle) <= 10 * spread + 0.01 * size:
+                continue
+            verdict = beside.site.along(steps)  # the points around may not be all: f itself must be smooth there
+            if verdict.state is State.DISAGREES and not verdict.kinked:
+                off = [v - g for v, g in zip(beside.site.gradients[c], beside.around[0][c], strict=True)]
+                parts = [abs(float(np.sum(o * s))) for o, s in zip(off, steps, strict=True)]
+                return Finding(int(np.argmax(parts)), None, 1.0, verdict._replace(kinked=True)), moves
     return None
 
 

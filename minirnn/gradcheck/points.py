@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 __all__ = ["Point", "cotangents", "points", "scales"]
 
 Array = NDArray[Any]
+UNIT = 1.3719  # of a step, in magnitudes: no power of two, as exact steps would hide the rounding inside f
 
 
 class Point(NamedTuple):
@@ -34,13 +35,10 @@ def typical(value: Array) -> float:
 
 
 def scales(value: Array) -> Array:
-    """The unit of a step for every coordinate: its magnitude; for a zero the array's; never tiny against the array's.
-
-    No power of two, for steps that happen to be exact would hide the rounding that goes on inside f.
-    """
+    """The unit of every coordinate's step: its magnitude; for a zero the array's; never tiny against that."""
     size = np.abs(value).astype(np.float64)
     own = np.where(size == 0, typical(value), np.maximum(size, 1e-3 * typical(value)))
-    return np.asarray(1.3719 * own)
+    return np.asarray(UNIT * own)
 
 
 def _noise(rng: np.random.Generator, value: Array, attempt: int) -> Array:

@@ -1,7 +1,7 @@
 """A line on standard error now and then, where a check takes long."""
 
 import sys
-import time
+from time import monotonic
 
 __all__ = ["Progress"]
 
@@ -13,10 +13,10 @@ class Progress:
 
     def __init__(self, quiet: bool = True):
         self.quiet, self.doing = quiet, ""
-        self.start = self.last = time.monotonic()
+        self.start = self.last = monotonic()
 
     def tick(self, calls: int) -> None:
-        now = time.monotonic()
+        now = monotonic()
         if self.quiet or now - self.last < EVERY:
             return
         self.last = now

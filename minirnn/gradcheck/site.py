@@ -1,5 +1,6 @@
 """One point of one problem: f and the backward there, and judgements along coordinates and directions."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from minirnn.gradcheck.points import Point, cotangents, scales
 from minirnn.gradcheck.problem import Fault, Problem, Undefined
-from minirnn.gradcheck.verdict import Analytic, State, Verdict, judge
+from minirnn.gradcheck.verdict import NUDGES, Analytic, State, Verdict, judge
 
 __all__ = ["Finding", "Site"]
 
@@ -82,38 +83,70 @@ class Site:
         return [[np.zeros_like(g) for g in gradients] for gradients in self.gradients]
 
     @cached_property
-    def _nudges(self) -> list[Array]:
-        """A rounding of every coordinate, up or down, in the precision that f is judged in."""
-        return [self.problem.eps * u * self.rng.choice([-1.0, 1.0], u.shape) for u in self.units]
+    def _nudges(self) -> list[list[Array]]:
+        """Roundings of every coordinate, up or down, in the precision that f is judged in."""
+        eps = self.problem.eps
+        return [[eps * u * self.rng.choice([-1.0, 1.0], u.shape) for u in self.units] for _ in range(NUDGES)]
 
     def _judge(self, j: int, where: Any, step: Array, single: bool, quick: bool = False) -> Verdict:
         """Along x[where] + t * step of argument j."""
-        double = self.problem.double
-        value = self.values[j].astype(np.float64) if double else self.values[j]
+        value = self._judged_values[j]
         start = value[where]
 
-        def line(t: float, nudges: list[Array] | None = None) -> Array:
+        def line(t: float) -> list[Array]:
             moved = value.copy()
             moved[where] = start + t * step
-            values = [moved if k == j else v for k, v in enumerate(self.values)]
-            if nudges is not None:
-                values = [np.asarray(v + n, v.dtype) for v, n in zip(values, nudges, strict=True)]
-            return self.problem.flat(values)
+            return [moved if k == j else v for k, v in enumerate(self.values)]
 
-        parts = [gradients[j][where] for gradients in self.gradients]
+        parts = [[gradients[j][where]] for gradients in self.gradients]
+        shaken = lambda c: [self._unsteadiness[c][j][where]]
+        return self._weigh(line, [start], [step], parts, shaken, single, quick)
+
+    def along(self, steps: list[Array]) -> Verdict:
+        """Along x + t * step, of all arguments together."""
+        values = self._judged_values
+        line = lambda t: [np.asarray(v + t * s, v.dtype) for v, s in zip(values, steps, strict=True)]
+        return self._weigh(line, values, steps, self.gradients, lambda c: self._unsteadiness[c], False, False)
+
+    @cached_property
+    def _judged_values(self) -> list[Array]:
+        return [v.astype(np.float64) if self.problem.double else v for v in self.values]
+
+    def _weigh(
+        self,
+        line: Callable[[float], list[Array]],
+        starts: list[Array],
+        steps: list[Array],
+        gradients: list[list[Array]],
+        shaken: Callable[[int], list[Array]],
+        single: bool,
+        quick: bool,
+    ) -> Verdict:
+        """starts, steps, gradients[c] and shaken(c): what moves along `line`, part by part."""
+
+        def total(parts: list[Array], others: list[Array], signed: bool = False) -> float:
+            products = [p * o for p, o in zip(parts, others, strict=True)]
+            return float(sum(np.sum(p) if signed else np.sum(np.abs(p)) for p in products))
+
+        def nudged(t: float, k: int) -> Array:
+            values = zip(line(t), self._nudges[k], strict=True)
+            return self.problem.flat([np.asarray(v + n, v.dtype) for v, n in values])
+
         analytic = Analytic(
-            np.array([float(np.sum(p * step)) for p in parts]),
-            np.array([float(np.sum(np.abs(p * step))) for p in parts]),
-            np.array([float(np.sum(np.abs(p * start))) for p in parts]),
+            np.array([total(g, steps, signed=True) for g in gradients]),
+            np.array([total(g, steps) for g in gradients]),
+            np.array([total(g, starts) for g in gradients]),
             self.problem.vjp_eps,
-            lambda: np.array([float(np.sum(shaken[j][where] * np.abs(step))) for shaken in self._unsteadiness]),
-            lambda t: line(t, self._nudges),
+            lambda: np.array([total(shaken(c), steps) for c in range(2)]),
+            nudged,
         )
-        used = (start != 0) & (step != 0)
-        inner = np.abs(start[used] / step[used])
-        smallest = float(np.min(inner)) if np.size(inner) else 1.0
+        inner = [
+            np.abs(a[used] / s[used]) for a, s in zip(starts, steps, strict=True) for used in [(a != 0) & (s != 0)]
+        ]
+        smallest = min((float(np.min(part)) for part in inner if part.size), default=1.0)
+        flat = lambda t: self.problem.flat(line(t))
         return judge(
-            line, self.centre, self.cotangents, analytic, self.problem.eps, smallest, single=single, quick=quick
+            flat, self.centre, self.cotangents, analytic, self.problem.eps, smallest, single=single, quick=quick
         )
 
     def coordinate(self, j: int, flat: int, quick: bool = False) -> Finding:

@@ -28,6 +28,8 @@ from minirnn.gradcheck.differences import (
 __all__ = ["Analytic", "State", "Verdict", "judge"]
 
 Array = NDArray[Any]
+Nudged = Callable[[float, int], Array]  # F (M,) at t along the line, the arguments rounded in the k-th other way
+NUDGES = 4
 SAFETY = 10.0  # disagreement in units of the estimated error that is still put down to that error
 
 
@@ -50,7 +52,7 @@ class Analytic(NamedTuple):
     moved: Array
     eps: float
     unsteadiness: Callable[[], Array]  # (C,) how far rounding the arguments moves the value; dear, so asked late
-    nudged: Line  # F (M,) at t along the line, with the arguments rounded otherwise
+    nudged: Nudged
 
 
 class Verdict(NamedTuple):
@@ -117,7 +119,7 @@ def judge(
     bent = bends(samples, weights, central.rounding)
     sharp = bool(np.all(SAFETY * central.error <= np.maximum(eps ** (1 / 3) * size, 1e4 * eps * central.reach)))
     if sharp and not bent and not np.all(gap <= allowed):
-        allowed = allowed + _cancelled(analytic.nudged, samples, cotangents, gap)
+        allowed = allowed + _cancelled(analytic.nudged, samples, weights, gap)
     if sharp and not bent and (quick or bool(np.all(gap <= allowed))):
         state = State.AGREES if np.all(gap <= allowed) else State.DISAGREES
         column = (samples.plus[-2] - samples.minus[-2]) / (2 * samples.steps[-2])
@@ -141,12 +143,13 @@ def _judge_finely(samples: Samples, cotangents: Array, analytic: Analytic, eps: 
         agrees = _within(analytic.value, numeric, allowed)
     if not agrees.all():
         gap = np.abs(analytic.value - numeric)
-        allowed = allowed + _cancelled(lambda t: analytic.nudged(t)[moves], samples, cotangents, gap)
+        allowed = allowed + _cancelled(analytic.nudged, samples, np.abs(cotangents), gap, moves)
         agrees = _within(analytic.value, numeric, allowed)
     if jumps(samples, np.abs(cotangents)):
         return Verdict(State.JUMP, analytic.value, numeric, error, allowed, False, None)
     sides = _sides(samples, cotangents, central.rounding, eps, analytic.moved, single)
-    if sides.bent.any():
+    width = sides.high - sides.low
+    if sides.bent.any() and np.any(width > _cancelled(analytic.nudged, samples, np.abs(cotangents), width, moves)):
         if not single:
             return Verdict(State.DISAGREES, analytic.value, numeric, error, allowed, True, None)
         allowed = SAFETY * sides.error + own
@@ -165,21 +168,28 @@ def _judge_finely(samples: Samples, cotangents: Array, analytic: Analytic, eps: 
     return Verdict(state, analytic.value, numeric, error, allowed, False, None)
 
 
-def _cancelled(nudged: Line, samples: Samples, cotangents: Array, gap: Array) -> Array:
+def _cancelled(nudged: Nudged, samples: Samples, weights: Array, gap: Array, moves: Any = slice(None)) -> Array:
     """(C,) what numbers that cancelled inside F bring into every difference quotient, however long its step.
 
     At an exact fit, sum((x w - y)^2) with x w = y, F(h) is (a h + d)^2, where d is the rounding of x w: the quotient is
     off by a d at any h, so no comparison of steps shows it, and F near 0 does not tell how large x w was. Nudging the
-    arguments by a rounding does. The smallest over the steps is taken: other noise falls as steps grow, and is known.
-    gap: (C,) the disagreement; where the first look cannot explain a thousandth of it there is no second.
+    arguments by a rounding does. It is done at the largest step, where other noise, which is known, counts least.
+    gap: (C,) what is to be explained; where two looks cannot explain a thousandth of it there is no other.
     """
-    least = np.full(len(gap), np.inf)
-    for h, plus, minus in list(zip(samples.steps.tolist(), samples.plus, samples.minus, strict=True))[:3]:
-        moved = np.fmax(np.abs(nudged(h) - plus), np.abs(nudged(-h) - minus)) @ np.abs(cotangents) / h
-        least = np.minimum(least, np.nan_to_num(moved, nan=0.0, posinf=0.0))
-        if np.any(gap > 1e3 * SAFETY * least):
+    noise = np.zeros(len(gap))
+    finite = np.isfinite(samples.plus).all(axis=1) & np.isfinite(samples.minus).all(axis=1)
+    if not finite.any():
+        return noise
+    at = int(np.argmax(finite))
+    h = float(samples.steps[at])
+    for k in range(NUDGES):
+        moved = np.fmax(
+            np.abs(nudged(h, k)[moves] - samples.plus[at]), np.abs(nudged(-h, k)[moves] - samples.minus[at])
+        )
+        noise = np.fmax(noise, moved @ weights / h)
+        if k and np.any(gap > 1e3 * SAFETY * noise):
             break
-    return SAFETY * least
+    return SAFETY * noise
 
 
 def _within(analytic: Array, numeric: Array, allowed: Array) -> Array:
