@@ -113,9 +113,14 @@ class Arguments:
             raise ValueError(f"gradcheck: argnums {tuple(argnums)} names an argument twice")
         return [int(i) for i in argnums]
 
-    def made(self, values: Sequence[Any], double: bool) -> list[Any]:
-        """The arguments with other values of the varied leaves; all arrays are copies, in float64 if `double`."""
-        return self.put([_copy(leaf.value, double) for leaf in self.leaves], [_copy(v, double) for v in values])
+    def made(self, values: Sequence[Any], double: bool, fresh: Sequence[int] = ()) -> list[Any]:
+        """The arguments with other values of the varied leaves; all arrays are copies, in float64 if `double`.
+
+        fresh: the values that nobody else holds, and that need no copy.
+        """
+        varied = set(self.where)
+        leaves = [None if k in varied else _copy(leaf.value, double) for k, leaf in enumerate(self.leaves)]
+        return self.put(leaves, [v if j in fresh else _copy(v, double) for j, v in enumerate(values)])
 
     def put(self, leaves: list[Any], values: Sequence[Any]) -> list[Any]:
         """The arguments that hold `leaves`, and `values` in the place of the varied ones."""

@@ -16,6 +16,7 @@ __all__ = ["Explained", "explain", "reasons"]
 Array = NDArray[Any]
 SAMPLE = 150  # coordinates of a large argument that are looked at
 ALONG = 40  # coordinates looked at along every axis through one that is known to be wrong
+LARGE = 200_000  # numbers in all arguments, above which f is dear and a quarter of that is looked at
 COLUMNS = 2_000_000  # numbers kept of the Jacobian
 
 
@@ -90,11 +91,12 @@ def _chosen(site: Site, j: int, wrong: Finding, size: int) -> Array:
     if size <= SWEEP:
         return np.arange(size)
     shape = site.values[j].shape
-    chosen = [site.rng.choice(size, SAMPLE, replace=False)]
+    sample, longest = (SAMPLE, ALONG) if sum(v.size for v in site.values) <= LARGE else (SAMPLE // 4, ALONG // 4)
+    chosen = [site.rng.choice(size, sample, replace=False)]
     if wrong.j == j and wrong.index is not None:
         for axis, length in enumerate(shape):
-            along = np.tile(np.array(wrong.index), (min(ALONG, length), 1))
-            along[:, axis] = site.rng.choice(length, min(ALONG, length), replace=False)
+            along = np.tile(np.array(wrong.index), (min(longest, length), 1))
+            along[:, axis] = site.rng.choice(length, min(longest, length), replace=False)
             chosen.append(np.ravel_multi_index(tuple(along.T), shape))
         chosen.append(np.array([np.ravel_multi_index(wrong.index, shape)]))
     return np.unique(np.concatenate(chosen))

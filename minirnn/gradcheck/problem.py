@@ -103,10 +103,13 @@ class Problem:
             if now.get(name) != before.get(name):
                 raise Fault("mutates-input", name, f"{who} writes into its argument {name}; let it work on a copy")
 
-    def flat(self, values: Sequence[Array]) -> Array:
-        """Every output as one float64 vector (M,), in judged precision; nan throughout where f is not defined."""
+    def flat(self, values: Sequence[Array], fresh: Sequence[int] = ()) -> Array:
+        """Every output as one float64 vector (M,), in judged precision; nan throughout where f is not defined.
+
+        fresh: which of the values are made for this call, and in judged precision: they are not copied again.
+        """
         try:
-            outputs = self.call(self.args.made(values, self.double))
+            outputs = self.call(self.args.made(values, self.double, fresh))
         except BUGS as error:
             if "returned complex" in str(error) and str(error).startswith("gradcheck"):  # a root of a negative float
                 return np.full(self.size, np.nan)

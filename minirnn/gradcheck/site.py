@@ -100,13 +100,14 @@ class Site:
 
         parts = [[gradients[j][where]] for gradients in self.gradients]
         shaken = lambda c: [self._unsteadiness[c][j][where]]
-        return self._weigh(line, [start], [step], parts, shaken, single, quick)
+        return self._weigh(line, [j], [start], [step], parts, shaken, single, quick)
 
     def along(self, steps: list[Array]) -> Verdict:
         """Along x + t * step, of all arguments together."""
         values = self._judged_values
         line = lambda t: [np.asarray(v + t * s, v.dtype) for v, s in zip(values, steps, strict=True)]
-        return self._weigh(line, values, steps, self.gradients, lambda c: self._unsteadiness[c], False, False)
+        every = list(range(len(values)))
+        return self._weigh(line, every, values, steps, self.gradients, lambda c: self._unsteadiness[c], False, False)
 
     @cached_property
     def _judged_values(self) -> list[Array]:
@@ -115,6 +116,7 @@ class Site:
     def _weigh(
         self,
         line: Callable[[float], list[Array]],
+        moved: list[int],
         starts: list[Array],
         steps: list[Array],
         gradients: list[list[Array]],
@@ -122,7 +124,7 @@ class Site:
         single: bool,
         quick: bool,
     ) -> Verdict:
-        """starts, steps, gradients[c] and shaken(c): what moves along `line`, part by part."""
+        """moved: the arguments that `line` makes anew; starts, steps, gradients[c], shaken(c): of them, one by one."""
 
         def total(parts: list[Array], others: list[Array], signed: bool = False) -> float:
             products = [p * o for p, o in zip(parts, others, strict=True)]
@@ -144,7 +146,7 @@ class Site:
             np.abs(a[used] / s[used]) for a, s in zip(starts, steps, strict=True) for used in [(a != 0) & (s != 0)]
         ]
         smallest = min((float(np.min(part)) for part in inner if part.size), default=1.0)
-        flat = lambda t: self.problem.flat(line(t))
+        flat = lambda t: self.problem.flat(line(t), moved)
         return judge(
             flat, self.centre, self.cotangents, analytic, self.problem.eps, smallest, single=single, quick=quick
         )
