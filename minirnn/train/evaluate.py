@@ -1,5 +1,6 @@
 """The score of a language model on a text, every token scored once with the text before it behind it."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,11 @@ class Score(NamedTuple):
     nats: float
     accuracy: float
     tokens: int
+
+    @property
+    def perplexity(self) -> float:
+        """exp(nats), of a token; e^700 where it is more than a number holds, as of a model that diverged."""
+        return math.exp(min(self.nats, 700.0))
 
 
 def held_out_nats(

@@ -138,7 +138,7 @@ def text_experiment(
         return {
             "held_out_bits_per_char": found.nats * per_char,
             "held_out_nats": found.nats,
-            "perplexity": math.exp(found.nats),
+            "perplexity": found.perplexity,
             "accuracy": found.accuracy,
             **{f"{name}_bits_per_char": bits for name, bits in yardsticks.items()},
         }

@@ -69,7 +69,7 @@ def evaluate(run: Run, corpus: Corpus | TextFiles | None = None) -> Evaluation:
     figures = {
         "bits_per_char": bits,
         "nats": found.nats,
-        "perplexity": math.exp(min(found.nats, 700.0)),
+        "perplexity": found.perplexity,
         "accuracy": found.accuracy,
         "tokens": found.tokens,
     }

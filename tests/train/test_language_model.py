@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from minirnn.data import ByteTokenizer, Corpus, TextError, ngram_bits, open_text, read_text, token_file
 from minirnn.losses import cross_entropy
 from minirnn.train import CELLS, LanguageModel, TrainConfig, held_out_nats, read_metrics, score, text_experiment, train
+from minirnn.train.evaluate import Score
 from minirnn.train.language_model import held_out_start
 
 CORPUS = Corpus("abcabdabeabf" * 60, "letters", 1, 0)
@@ -161,6 +162,12 @@ def test_every_held_out_token_is_scored_once_with_its_context(count, start, part
     assert math.isclose(found.nats, expected, rel_tol=1e-6)  # 64 steps back, nothing is left of where a stream began
     assert found.accuracy == np.mean(np.argmax(logits[start - 1 :, 0], axis=-1) == tokens[start:])
     assert found.tokens == count - start
+
+
+@pytest.mark.parametrize(("nats", "perplexity"), [(2.0, np.exp(2)), (1e4, np.exp(700)), (np.inf, np.exp(700))])
+def test_the_perplexity_of_what_diverged_is_a_number(nats, perplexity):
+    assert Score(nats, 0.0, 1).perplexity == perplexity
+    assert np.isnan(Score(np.nan, 0.0, 1).perplexity)
 
 
 def test_nothing_to_score_is_an_error():
