@@ -91,7 +91,7 @@ def _read(listed: list[dis.Instruction], k: int, code: types.CodeType) -> Read |
     if kind is None:
         return None
     end = k + 1
-    while end < len(listed) and listed[end].opname in _ATTRIBUTE and not listed[end].is_jump_target:
+    while end < len(listed) and listed[end].opname in _ATTRIBUTE:
         end += 1
     return Read(kind, listed[k].argval, tuple([i.argval for i in listed[k + 1 : end]]))
 

@@ -143,6 +143,18 @@ def test_gradients_share_memory_with_nothing():
         assert not any(onp.shares_memory(a, b) for b in gradients[:k])
 
 
+def test_gradients_that_are_one_sum_in_two_shapes_share_no_memory():
+    @minirnn.cell(w=("hidden", "input"), b=("hidden",), c=(1, "hidden"))
+    def twice_biased(p, h, x):
+        h = tanh(0.5 * h + linear(x, p.w) + p.b + p.c)
+        return h, h
+
+    given = problem(twice_biased(2, 3, rng=onp.random.default_rng(0), dtype=onp.float64))
+    gradients = minirnn.grad(loss_of(given, "compiled"))(given.cell, given.xs)
+    assert onp.allclose(gradients["b"], gradients["c"][0])
+    assert not onp.shares_memory(gradients["b"], gradients["c"])
+
+
 def test_nothing_given_is_modified_and_a_second_run_is_the_same_to_the_bit():
     given = problem(cell_of("PeepholeLSTM"))
     before = [leaf.copy() for leaf in tree.leaves(tuple(given))]

@@ -20,7 +20,7 @@ def _identity(node: Node) -> Any:
         return node
     if node.op == "const":
         value = node.attrs[0]
-        held = (type(value), value) if node.shape == () else (value.tobytes(), node.shape)
-        return "const", held, node.dtype, str(value) if node.shape == () else ""  # 0.0 and -0.0 are equal
+        held = str(value) if node.shape == () else (value.tobytes(), node.shape)  # as 0.0 and -0.0 are equal
+        return "const", held, node.dtype
     operands = sorted(node.operands, key=id) if node.op in _COMMUTE else node.operands
     return node.op, tuple(operands), node.attrs, node.shape, node.dtype
