@@ -104,9 +104,12 @@ def test_reading_a_parameter_gives_the_array_and_assigning_writes_into_it():
 
 def test_parameter_keeps_a_float_dtype_and_copies():
     source = np.zeros(3)
-    model = Holder(a=Parameter(source), b=Parameter([1, 2]), c=Buffer(np.arange(3)))
+    counts = np.arange(3)
+    model = Holder(a=Parameter(source), b=Parameter([1, 2]), c=Buffer(counts))
     source[:] = 5
+    counts[:] = 5
     assert model.a.dtype == np.float64
+    assert model.c.tolist() == [0, 1, 2]
     assert not model.a.any()
     assert model.b.dtype == np.float32
     assert model.c.dtype == np.int64

@@ -431,3 +431,25 @@ def test_a_rule_of_ones_own_is_two_methods():
     model = Model()
     SignDescent(model, 0.5).step({"w": np.float32([3, -4])})
     assert model.w.tolist() == [0.5, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size", "alpha"), [(np.float32, 3.3, 0.9), (np.float64, 0.7, 0.5), (np.float64, 1.1, 0.5)]
+)
+def test_a_gradient_that_never_changes_has_no_variance_below_zero(dtype, size, alpha):
+    p = {"w": np.zeros(3, dtype)}
+    optimiser = optim.RMSprop(p, 1e-3, centered=True, alpha=alpha)
+    for _ in range(150):
+        optimiser.step({"w": np.full(3, size, dtype)})
+    assert np.isfinite(p["w"]).all()
+
+
+def test_a_state_that_was_taken_up_is_not_changed_by_the_next_step(rng):
+    parameters, gradient = {"w": rng.standard_normal(4)}, {"w": rng.standard_normal(4)}
+    first, second = optim.Adam(parameters), optim.Adam(parameters)
+    first.step(gradient)
+    state = first.state_dict()
+    kept = state["slots"]["w"]["exp_avg"].copy()
+    second.load_state_dict(state)
+    second.step(gradient)
+    assert np.array_equal(state["slots"]["w"]["exp_avg"], kept)
