@@ -123,6 +123,16 @@ def test_batches_that_know_their_passes_are_counted_in_them():
     assert len(trained(Targets(dataset(3), 2).start_at(2), epochs=2)[1]) == 4
 
 
+def test_passes_are_counted_from_where_the_training_began(tmp_path):
+    """Also after a resume, which is given batches that are at their beginning."""
+    make, numbers = lambda: Targets(dataset(3), 2), []
+    whole, steps = trained(make().start_at(2), epochs=2)
+    with contextlib.suppress(Stop):
+        trained(make().start_at(2), tmp_path, epochs=2, callbacks=[StopAt(3)])
+    pieces = trained(make(), tmp_path, epochs=2, callbacks=[lambda p: numbers.append(p.steps)])
+    assert (pieces, numbers) == ((whole, steps[2:]), [4, 4])
+
+
 def test_a_schedule_knows_the_number_of_batches_that_know_their_end():
     numbers = []
     schedule = lambda steps: numbers.append(steps) or cosine(0.1, steps)
