@@ -143,6 +143,16 @@ def test_gradients_share_memory_with_nothing():
         assert not any(onp.shares_memory(a, b) for b in gradients[:k])
 
 
+def test_states_that_change_places_keep_their_cotangents_apart():
+    @minirnn.cell(state_=("first", "second", "third"), w=("hidden", "input"))
+    def turning(p, state, x):
+        first = state.third + linear(x, p.w)
+        return (first, state.first, state.second), first * state.second
+
+    given = problem(turning(2, 3, rng=onp.random.default_rng(0), dtype=onp.float64), 7)
+    assert error(given, lengths=onp.array([7, 1, 3, 5])) < 1e-12
+
+
 def test_gradients_that_are_one_sum_in_two_shapes_share_no_memory():
     @minirnn.cell(w=("hidden", "input"), b=("hidden",), c=(1, "hidden"))
     def twice_biased(p, h, x):

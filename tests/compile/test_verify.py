@@ -61,6 +61,18 @@ def test_a_wrong_program_is_caught_on_any_numbers(slip, given, monkeypatch):
         minirnn.scan(*made, engine="compiled")
 
 
+def test_a_program_that_is_wrong_on_the_calls_own_numbers_alone_is_caught(monkeypatch):
+    original = verify._compiled
+
+    def compiled(program, leaves, *args):
+        found = original(program, leaves, *args)
+        return moved(*found) if onp.abs(leaves[0]).max() > 100 else found
+
+    monkeypatch.setattr(verify, "_compiled", compiled)
+    with pytest.raises(verify.CompilerError):
+        minirnn.scan(*large(3, "f4"), engine="compiled")
+
+
 def test_a_step_that_knows_its_domain_is_compared_inside_it():
     @minirnn.cell(w=("hidden", "input"))
     def bounded(p, h, x):
