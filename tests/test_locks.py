@@ -14,16 +14,17 @@ from minirnn.kernels import tier
 from minirnn.locks import Lock
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+HANG = 600  # seconds: a child compiles, on a machine that may be busy
 LOCKS = [boxes.tracing, threads._starting, threads.single_threaded_blas._lock, tier._loading]
 
 
 def in_a_child(function):
-    """What a forked child's function returns: True or False; a child that hangs fails after a minute."""
+    """What a forked child's function returns: True or False; a child that hangs fails in the end."""
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            signal.alarm(60)
+            signal.alarm(HANG)
             code = 0 if function() else 2
         finally:
             os._exit(code)
@@ -44,7 +45,7 @@ class Elsewhere:
 
     def __enter__(self):
         self.thread.start()
-        assert self.inside.wait(60)
+        assert self.inside.wait(HANG)
 
     def __exit__(self, *error):
         self.done.set()
@@ -129,5 +130,5 @@ def test_a_gradient_and_a_first_call_elsewhere_do_not_wait_for_each_other(monkey
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(60)
+        worker.join(HANG)
     assert len(results) == 2
