@@ -380,24 +380,27 @@ class Module:
             )
         plan = self._plan()
         problems: list[str] = []
-        writes: dict[int, Array] = {}
+        writes: dict[int, tuple[str, Array]] = {}
         unexpected = [name for name in mapping if name not in plan.names]
         for name in mapping:
             if name in plan.names:
                 i = plan.names[name]
                 value, target = np.asarray(mapping[name]), self._array(plan, plan.entries[i])
                 problem = _mismatch(value, target)
-                if problem is None and i in writes and not np.array_equal(value, writes[i]):
-                    problem = f"differs from what came for {plan.entries[i].path}, to which it is tied"
+                if problem is None and i in writes and not np.array_equal(value, writes[i][1]):
+                    problem = (
+                        f"differs from what came for {writes[i][0]}; here the two are tied, in what came they are not: "
+                        "load it into a model without the tie, or leave one of them out"
+                    )
                 if problem:
                     problems.append(f"{name}: {problem}")
-                writes[i] = value
+                writes[i] = name, value
         missing = [entry.path for i, entry in enumerate(plan.entries) if i not in writes]
         if strict:
             problems += [f"{name}: missing" for name in missing] + [f"{name}: unexpected" for name in unexpected]
         if problems:
             raise ValueError(f"{type(self).__name__}: the state does not fit:\n  " + "\n  ".join(problems))
-        for i, value in writes.items():
+        for i, (_, value) in writes.items():
             self._array(plan, plan.entries[i])[...] = value
         return Incompatible(missing, unexpected)
 

@@ -35,23 +35,30 @@ class _Slot(NamedTuple):
 _Z_R_H = (1, 0, 2)  # Keras's order of gates by ours, which is its own inverse
 
 
-def keras_weights(layer: Module) -> list[Array]:
+KERAS_EPSILON = 1e-3  # of its LayerNormalization; ours, as PyTorch's, is 1e-5
+
+
+def keras_weights(layer: Module, *, epsilon: float = KERAS_EPSILON) -> list[Array]:
     """Copies of the layer's arrays as Keras's `get_weights()` gives them.
 
     layer: RNN, LSTM, GRU, their cells, ChoGRU, Linear (Dense), Embedding, LayerNorm, or what is made of such
     (Recurrent, Bidirectional, Stacked, Sequential): one layer's list after the other's, the forward direction first.
-    TypeError: a layer that Keras has no twin of.
+    epsilon: that of Keras's LayerNormalization, which no list of weights tells. TypeError: a layer that Keras has no
+    twin of. ValueError: a LayerNorm of another eps.
     """
+    _check_epsilon("keras_weights", layer, epsilon)
     arrays = layer.state_dict()
     return [_theirs(slot, [arrays[path] for path in slot.paths]) for slot in _slots(layer)]
 
 
-def load_keras_weights(layer: Module, weights: Sequence[Any]) -> None:
+def load_keras_weights(layer: Module, weights: Sequence[Any], *, epsilon: float = KERAS_EPSILON) -> None:
     """Write a list of arrays, as Keras's `get_weights()` gives it, into the layer in place, or nothing unless all fits.
 
-    Keras's LSTM and SimpleRNN have one bias, our layers two: it becomes the first, and the second is zero. TypeError: a
-    layer that Keras has no twin of. ValueError: another number of arrays, or another shape or dtype, each named.
+    Keras's LSTM and SimpleRNN have one bias, our layers two: it becomes the first, and the second is zero.
+    epsilon: that of Keras's LayerNormalization, which no list of weights tells. TypeError: a layer that Keras has no
+    twin of. ValueError: another number of arrays, or another shape or dtype, each named; a LayerNorm of another eps.
     """
+    _check_epsilon("load_keras_weights", layer, epsilon)
     slots, arrays = list(_slots(layer)), layer.state_dict()
     if len(weights) != len(slots):
         expected = ", ".join("+".join(slot.paths) for slot in slots)
@@ -70,6 +77,15 @@ def load_keras_weights(layer: Module, weights: Sequence[Any]) -> None:
             )
         new |= dict(zip(slot.paths, _ours(slot, value), strict=True))
     layer.load_state_dict(new)
+
+
+def _check_epsilon(caller: str, layer: Module, epsilon: float) -> None:
+    for path, module in layer.named_modules():
+        if isinstance(module, LayerNorm) and module.eps != epsilon:
+            raise ValueError(
+                f"{caller}: {path or 'LayerNorm'} has eps={module.eps:g}, Keras's LayerNormalization {epsilon:g}: make "
+                f"LayerNorm(..., eps={epsilon:g}), or say epsilon={module.eps:g} if Keras's was made with that"
+            )
 
 
 def _hint(slot: _Slot, value: Array) -> str:

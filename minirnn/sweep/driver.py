@@ -276,10 +276,11 @@ class _Driver:
             return False
         outcome = self._outcome(future)
         if outcome is None or outcome.state == "superseded":
-            # A scheduler that is not ours may have begun it again some times by itself.
-            losses = max(losses + 1, len(attempts(self._folder(number))) - self.before_attempts[number])
-            if losses < MOST_LOSSES:
-                self.running[number] = self._submit(self._job(asked)), asked, losses
+            # What was begun counts: a scheduler that is not ours begins again by itself, and may give a trial to a
+            # worker that is dying already. Where none gets as far as to begin, it ends too.
+            begun = len(attempts(self._folder(number))) - self.before_attempts[number]
+            if begun < MOST_LOSSES and losses + 1 < 3 * MOST_LOSSES:
+                self.running[number] = self._submit(self._job(asked)), asked, losses + 1
                 return True
             outcome = worker_lost()
         self._listen(number)

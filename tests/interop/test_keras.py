@@ -136,3 +136,16 @@ def test_a_layer_that_keras_does_not_have_is_refused():
         keras_weights(Recurrent(cells.MGU(3, 4)))
     with pytest.raises(TypeError, match="no twin"):
         keras_weights(minirnn.LSTM(3, 4, proj_size=2))
+
+
+def test_another_epsilon_is_told_and_nothing_is_written():
+    ours = minirnn.Sequential(minirnn.Linear(2, 3), minirnn.LayerNorm(3))
+    before = ours.state_dict()
+    weights = keras_weights(ours, epsilon=1e-5)
+    for call in (lambda: keras_weights(ours), lambda: load_keras_weights(ours, [2 * w for w in weights])):
+        with pytest.raises(ValueError, match=r"layers.1 has eps=1e-05, Keras's LayerNormalization 0.001: make"):
+            call()
+    assert all(np.array_equal(before[name], array) for name, array in ours.state_dict().items())
+    load_keras_weights(ours, [2 * w for w in weights], epsilon=1e-5)
+    assert np.array_equal(ours.state_dict()["layers.0.weight"], 2 * before["layers.0.weight"])
+    assert len(keras_weights(minirnn.LayerNorm(3, eps=1e-3))) == 2

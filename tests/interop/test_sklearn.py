@@ -205,3 +205,64 @@ def test_a_grid_is_searched_by_two_processes(rng):
     search = GridSearchCV(SequenceClassifier(pool="mean", max_iter=40, random_state=0), grid, cv=2, n_jobs=2)
     assert search.fit(X, y).best_score_ > 0.7
     assert len(search.cv_results_["params"]) == 4
+
+
+# ---------------------------------------------------------------- what sequences may come as
+@pytest.mark.parametrize(
+    "nested",
+    [
+        lambda each: [one.tolist() for one in each],
+        lambda each: tuple(tuple(map(tuple, one.tolist())) for one in each),
+        lambda each: [list(one) for one in each],
+        lambda each: np.array([*each, None], object)[:-1],
+    ],
+)
+@pytest.mark.parametrize("equal", [True, False])
+def test_nested_lists_are_the_arrays_that_they_hold(nested, equal, rng):
+    each, labels, _ = ragged(rng, 12)
+    each = [one[:2] for one in each] if equal else each
+    model = SequenceClassifier(max_iter=2, **SMALL).fit(each, labels)
+    assert np.array_equal(model.predict_proba(nested(each)), model.predict_proba(each))
+    again = SequenceClassifier(max_iter=2, **SMALL).fit(nested(each), labels)
+    assert np.array_equal(again.predict_proba(each), model.predict_proba(each))
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        [np.arange(3.0), np.arange(4.0)],
+        [[1.0, 2.0], [1.0, 2.0, 3.0]],
+        np.array([np.arange(3.0), np.arange(4.0)], object),
+        [np.ones((3, 1)), np.ones(3)],
+    ],
+)
+@pytest.mark.parametrize("kind", EVERY)
+def test_series_without_an_axis_of_features_are_told_how_to_get_one(kind, series):
+    with pytest.raises(ValueError, match=r"one\[:, None\] makes a series of one feature"):
+        kind(**SMALL).fit(series, [0, 1])
+
+
+def test_steps_of_different_length_are_told():
+    with pytest.raises(ValueError, match="steps differ in length"):
+        SequenceClassifier(**SMALL).fit([[[1.0], [1.0, 2.0]], [[1.0], [2.0]]], [0, 1])
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_one_array_is_not_as_many_sequences_as_it_has_steps(kind, rng):
+    each, labels, sums = ragged(rng, 12)
+    y = {SequenceTagger: [np.arange(len(one)) % 2 for one in each], SequenceClassifier: labels}.get(kind, sums)
+    model = kind(max_iter=2, **SMALL).fit(each, y)
+    with pytest.raises(ValueError, match=r"one array \(\d, 2\).*\[X\] is one sequence, X\[:, None\] many"):
+        model.predict(each[0])
+    assert len(model.predict([each[0]])) == 1
+    assert len(model.predict(each[0][:, None])) == len(each[0])
+    pickled = pickle.loads(pickle.dumps(model))
+    with pytest.raises(ValueError, match="would be"):
+        pickled.predict(each[0])
+
+
+def test_training_waits_for_an_improvement_by_tol(rng):
+    each, labels, _ = ragged(rng, 12)
+    fitted = lambda tol: SequenceClassifier(max_iter=30, tol=tol, n_iter_no_change=3, **SMALL).fit(each, labels)
+    assert fitted(10.0).n_iter_ == 4  # the first epoch is an improvement over nothing
+    assert fitted(0.0).n_iter_ > 4

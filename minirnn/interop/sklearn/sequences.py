@@ -26,9 +26,11 @@ class Sequences(NamedTuple):
 def read(estimator: Any, X: Any, *, reset: bool) -> Sequences:
     """X as sequences of float32, where that came, or float64. reset: X is fitted on, and says how many features.
 
-    X: a list of (T_i, F) arrays, an (N, T, F) array, or an (N, F) array-like. ValueError: anything else, empty
-    sequences, nan or infinity, another number of features.
+    X: a list of (T_i, F) arrays or nested lists, an (N, T, F) array, or an (N, F) array-like. ValueError: anything
+    else, empty sequences, nan or infinity, another number of features; an (N, F) array, which is N sequences of one
+    step, where the estimator was fitted on longer ones.
     """
+    X = _as_arrays(X)
     if _is_ragged(X):
         each = [_checked(one, 2) for one in X]
         widths = sorted({one.shape[1] for one in each})
@@ -38,10 +40,38 @@ def read(estimator: Any, X: Any, *, reset: bool) -> Sequences:
         each = list(_checked(X, 3))
     else:
         rows = validate_data(estimator, X, reset=reset, dtype=[np.float64, np.float32], order="C")
+        if reset:
+            estimator._flat = True
+        elif not getattr(estimator, "_flat", True):
+            raise ValueError(
+                f"X is one array {rows.shape}, which would be {len(rows)} sequences of one step, but "
+                f"{type(estimator).__name__} was fitted on longer ones; [X] is one sequence, X[:, None] many"
+            )
         return Sequences(list(rows[:, None]), flat=True)
     _see_features(estimator, each[0].shape[1], reset)
+    if reset:
+        estimator._flat = False
     dtype = np.result_type(*{one.dtype for one in each})
     return Sequences([one.astype(dtype, copy=False) for one in each], together=getattr(X, "ndim", 2) == 3)
+
+
+def _as_arrays(X: Any) -> Any:
+    """Nested lists of three levels as a list of arrays. ValueError: series without an axis of features, of different
+    lengths or beside such with one."""
+    if not (isinstance(X, (list, tuple)) or (isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1)):
+        return X
+    nested = [isinstance(one, (list, tuple)) and len(one) > 0 and np.ndim(one[0]) > 0 for one in X]
+    try:
+        found = [np.asarray(one) if deep else one for one, deep in zip(X, nested, strict=True)]
+    except ValueError:
+        raise ValueError("X holds a sequence whose steps differ in length; (T, F) arrays were expected") from None
+    axes = [getattr(one, "ndim", 1) for one in found]
+    lengths = {len(one) for one, n in zip(found, axes, strict=True) if n == 1 and hasattr(one, "__len__")}
+    if len(lengths) > 1 or (1 in axes and 2 in axes):
+        raise ValueError(
+            "X holds series of one axis; (T, F) arrays were expected: one[:, None] makes a series of one feature"
+        )
+    return found if any(nested) else X
 
 
 def _is_ragged(X: Any) -> bool:
