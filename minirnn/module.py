@@ -388,10 +388,7 @@ class Module:
                 value, target = np.asarray(mapping[name]), self._array(plan, plan.entries[i])
                 problem = _mismatch(value, target)
                 if problem is None and i in writes and not np.array_equal(value, writes[i][1]):
-                    problem = (
-                        f"differs from what came for {writes[i][0]}; here the two are tied, in what came they are not: "
-                        "load it into a model without the tie, or leave one of them out"
-                    )
+                    problem = f"differs from what came for {writes[i][0]}; here the two are tied: leave one of them out"
                 if problem:
                     problems.append(f"{name}: {problem}")
                 writes[i] = name, value
