@@ -1,4 +1,4 @@
-"""Compiled cells: beside the fused kernel, the reference, torchrecurrent and JAX; what compilation costs, how time
+"""Compiled cells: beside the reference, torchrecurrent and JAX; what compilation costs, how time
 grows with the sequence, and memory. The whole zoo beside its reference is `--only zoo`.
 
 python -m benchmarks --only compiled
@@ -87,18 +87,12 @@ def contenders(name: str, size: Size) -> dict[str, Contender]:
     return found
 
 
-def lstm(size: Size) -> dict[str, Contender]:
-    """An LSTM's step, compiled, and the kernel that a person wrote."""
-    return {who: Contender(who, our_pass, (LSTMCell, Pass(size), who)) for who in ("compiled", "fused")}
-
-
 def measure(quick: bool = False) -> dict[str, Any]:
     """ratios: geometric means of ratios of times, a row a size and pair; compilation: seconds at two lengths; growth:
-    seconds a step at each length; memory: the compiled step's peak over the fused kernel's."""
+    seconds a step at each length; memory: a compiled LSTM's peak, MiB."""
     sizes, seconds, rounds = (SIZES[:2], 1.0, 3) if quick else (SIZES, 2.0, 5)
     rows = []
     for size in sizes:
-        rows.append(_row(size, "LSTM's step", "compiled", "fused", [_medians(lstm(size), seconds, rounds)]))
         times = [_medians(contenders(name, size), seconds, rounds) for name in CELLS]
         for who, whom in [
             ("minirnn", "torchrecurrent"),
@@ -114,7 +108,7 @@ def measure(quick: bool = False) -> dict[str, Any]:
     grown = {n: Contender("compiled", our_pass, (LSTMCell, what, "compiled")) for n, what in at.items()}
     growth = {n: timing.median / n for n, timing in apart(grown, seconds=seconds, rounds=rounds).items()}
     problem = Problem("LSTM", "train", sizes[-1], "float32")
-    memory = {engine: peak_memory(problem, engine) for engine in ("compiled", "fused")}
+    memory = peak_memory(problem, "compiled")
     return {"ratios": rows, "compilation": compilation, "growth": growth, "memory": memory, "memory_at": sizes[-1]}
 
 
@@ -149,14 +143,13 @@ def _lengths(figures: dict[str, Any]) -> Table:
     made = Table("an LSTM's step, compiled", *[f"T={n:,}" for n in growth])
     made.title = f"one sequence, (I, H) = {ONE_SEQUENCE[2:]}"
     made.add_row("training pass, microseconds a step", *[f"{1e6 * seconds:.3g}" for seconds in growth.values()])
-    for emitter in ("numpy", "numba"):
+    for emitter in ("numpy", "native"):
         found = {n: f"{seconds[emitter]:.2f}" for n, seconds in compilation.items()}
         made.add_row(f"compilation by {emitter}, seconds", *[found.get(n, "") for n in growth])
     return made
 
 
 def _memory(figures: dict[str, Any]) -> Table:
-    memory = figures["memory"]
-    made = Table("peak of a training pass, MiB", *memory, "ratio", title=f"LSTM at {tuple(figures['memory_at'])}")
-    made.add_row("", *[f"{mib:.0f}" for mib in memory.values()], f"{memory['compiled'] / memory['fused']:.2f}")
+    made = Table("peak of a training pass, MiB", title=f"LSTM at {tuple(figures['memory_at'])}")
+    made.add_row(f"{figures['memory']:.0f}")
     return made

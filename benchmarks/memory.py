@@ -9,7 +9,6 @@ from pathlib import Path
 
 from benchmarks.ours import layer_call
 from benchmarks.peers import Problem
-from minirnn.kernels.tier import current
 from minirnn.speed.timing import THREADS
 
 __all__ = ["peak_memory"]
@@ -40,9 +39,7 @@ def peak_of_this_process() -> float:
 if __name__ == "__main__":
     kind, mode, batch, steps, inputs, hidden, dtype, engine = sys.argv[1:]
     problem = Problem(kind, mode, (int(batch), int(steps), int(inputs), int(hidden)), dtype)
-    call = layer_call(
-        problem, THREADS, engine, current()
-    )  # Numba too where the pass is tiny: what it takes is left out
+    call = layer_call(problem, THREADS, engine)
     call()
     call()
     print(peak_of_this_process())

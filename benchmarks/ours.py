@@ -8,9 +8,10 @@ import numpy as np
 import minirnn
 from benchmarks.peers import Call, Problem
 from minirnn import tree
-from minirnn.kernels.call import Fused
-from minirnn.kernels.kernel import find
-from minirnn.kernels.tier import tier
+from minirnn.call import Call as Scan
+from minirnn.compile.engine import program_for
+from minirnn.compile.rule import Compiled
+from minirnn.tier import tier
 
 __all__ = ["kernel_call", "layer_call"]
 
@@ -31,21 +32,19 @@ def layer_call(problem: Problem, threads: int, engine: str = "auto", kernels: st
 
 
 def kernel_call(problem: Problem, threads: int) -> Call:
-    """The same work of the kernel alone: no layer, no checks, no trace."""
+    """The same work of the compiled program alone: no layer, no checks, no trace."""
     minirnn.set_num_threads(threads)
     batch, _, inputs, hidden = problem.size
     cell = getattr(minirnn, f"{problem.kind}Cell")(inputs, hidden, dtype=problem.dtype)
-    kernel: Any = find(cell.fused)
-    names = [name for name in kernel.parameters if getattr(cell, name, None) is not None]
-    states = tree.leaves(cell.initial_state(batch))
-    arrays = [problem.xs(), *states, *[getattr(cell, name) for name in names]]
-    rule = Fused(None, kernel, names, None, False, None)
+    scanned = Scan(cell, cell.initial_state(batch), problem.xs(), None, False, None)
+    rule = Compiled(scanned, program_for(scanned), lambda call: None)
+    arrays = [*scanned.columns, *scanned.states, *tree.leaves(cell)]
     trains, every = problem.mode == "train", range(len(arrays))
 
     def call() -> Any:
         results, cache = rule.forward(arrays, keep=trains)
         if trains:
-            cotangents = [np.ones_like(results[0]), *[None for _ in states]]
+            cotangents = [np.ones_like(results[0]), *[None for _ in scanned.states]]
             rule.backward(arrays, cache, cotangents, every)
 
     return call

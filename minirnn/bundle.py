@@ -22,7 +22,7 @@ from autograd.tracer import Box, isbox, new_box
 from minirnn.boxes import dtype_of, shape_of, unboxed
 from minirnn.transform import jvp, silent_vjp
 
-__all__ = ["Rule", "call"]
+__all__ = ["Rule", "call", "twin_backward"]
 
 Arrays = Sequence[Any]
 
@@ -42,10 +42,18 @@ class Rule:
 
     def backward(self, arrays: Arrays, cache: Any, cotangents: Arrays, wanted: Sequence[int]) -> Arrays:
         """New arrays, the cotangents of arrays[i] for i in wanted; a result's cotangent None stands for zeros."""
-        return _twin_backward(self, arrays, cotangents, wanted)
+        return twin_backward(self, arrays, cotangents, wanted)
+
+    def backward_again(self, arrays: Arrays, cotangents: Arrays, wanted: Sequence[int]) -> Arrays:
+        """As backward, where arrays or cotangents are being differentiated themselves: by differentiable functions."""
+        return twin_backward(self, arrays, cotangents, wanted)
 
     def tangent(self, arrays: Arrays, results: Arrays, tangents: dict[int, Any]) -> Arrays:
         """The results' tangents when arrays[i] moves by tangents[i]."""
+        return _twin_tangent(self, arrays, tangents)
+
+    def tangent_again(self, arrays: Arrays, tangents: dict[int, Any]) -> Arrays:
+        """As tangent, where arrays or tangents are being differentiated themselves."""
         return _twin_tangent(self, arrays, tangents)
 
 
@@ -169,7 +177,7 @@ def _run_vjp(argnums: Any, bundle: Any, args: Any, kwargs: Any) -> Callable[[Any
     def pullback(cotangent: Any) -> Arrays:
         if nested or isbox(cotangent):
             parts = [_take(cotangent, i, like) for i, like in enumerate(likes)]
-            return _twin_backward(rule, arrays, parts, wanted)
+            return rule.backward_again(arrays, parts, wanted)
         cotangents = [
             None if g is None else onp.asarray(g, dtype) for g, (_, dtype) in zip(cotangent.parts, likes, strict=True)
         ]
@@ -183,7 +191,7 @@ def _run_jvp(argnums: Any, tangents: Any, bundle: Any, args: Any, kwargs: Any) -
     rule, arrays = args[0], args[_FIRST:]
     moved = {i - _FIRST: np.astype(t, dtype_of(args[i])) for i, t in zip(argnums, tangents, strict=True)}
     if isbox(bundle) or any(isbox(t) for t in tangents):
-        parts = _twin_tangent(rule, arrays, moved)
+        parts = rule.tangent_again(arrays, moved)
         puts = [_put(part, i, len(parts)) for i, part in enumerate(parts)]
         return reduce(extend.vspace(puts[0]).add, puts)
     return Bundle(rule.tangent(arrays, bundle.parts, moved))
@@ -206,7 +214,7 @@ def _twin_of(rule: Rule, arrays: Arrays, moving: Sequence[int]) -> Callable[...,
     return twin
 
 
-def _twin_backward(rule: Rule, arrays: Arrays, cotangents: Arrays, wanted: Sequence[int]) -> Arrays:
+def twin_backward(rule: Rule, arrays: Arrays, cotangents: Arrays, wanted: Sequence[int]) -> Arrays:
     twin, floats = _twin_of(rule, arrays, wanted), list[int]()
 
     def of_floats(*moved: Any) -> tuple[Any, ...]:

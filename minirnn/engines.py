@@ -1,37 +1,41 @@
-"""scan(cell, state, xs): the one time loop. It checks its input, chooses an engine, and runs it.
+"""scan(cell, state, xs): the one time loop. It looks at its arguments once, chooses an engine, and runs it.
 
-An engine is a name, a reason why it cannot run a given call (or None), and a function that runs it. "python" is the
-reference, minirnn.loop; faster ones are registered here and know the cells that they can run.
+An engine is a name and `prepare`, which is given the call and returns what runs it, or the reason why it cannot.
+"python" is the reference, minirnn.loop; faster ones are registered here and know the cells that they can run.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
 
-from minirnn import kernels, late, reference, tree
-from minirnn.boxes import check_alive, shape_of
-from minirnn.checks import as_state, check_lengths, check_positive
-from minirnn.module import Module
+from minirnn import late, reference
+from minirnn.call import Call
 
-__all__ = ["Engine", "engine", "engine_names", "register_engine", "scan"]
+__all__ = ["Engine", "choose", "engine", "engine_names", "register_engine", "scan"]
+
+Run: TypeAlias = Callable[[], tuple[Any, Any]]  # (final state, outputs)
 
 
 class Engine(NamedTuple):
-    """refusal(cell, state, xs) says why the engine cannot run the call, or None; run takes what reference.run takes;
-    passed_by(cell, reason) hears that "auto" goes on to the next."""
+    """prepare(call) returns a function that runs the call, or says why there is none; passed_by(cell, reason) hears
+    that "auto" goes on to the next."""
 
     name: str
-    refusal: Callable[[Any, Any, Any], str | None]
-    run: Callable[..., tuple[Any, Any]]
+    prepare: Callable[[Call], Run | str]
     passed_by: Callable[[Any, str], None] = lambda cell, reason: None
 
 
+def _reference(call: Call) -> Run:
+    return partial(reference.run, call.cell, call.state, call.xs, call.lengths, call.reverse, call.every)
+
+
 _engines: list[Engine] = [  # the fastest first
-    Engine("fused", kernels.refusal, kernels.run),
     *[Engine(*fields) for fields in late.engines()],
-    Engine("python", lambda cell, state, xs: None, reference.run),
+    Engine("python", _reference),
 ]
+_OLD_NAMES = {"fused": "compiled"}
 _chosen: ContextVar[str] = ContextVar("minirnn engine", default="auto")
 
 
@@ -45,9 +49,14 @@ def engine_names() -> list[str]:
     return ["auto", *(known.name for known in _engines)]
 
 
+def _known(name: str) -> str:
+    """The engine's name today."""
+    return _OLD_NAMES.get(name, name)
+
+
 def check_engine_name(name: str) -> str:
     """The name, if there is such an engine. ValueError otherwise."""
-    if name not in engine_names():
+    if _known(name) not in engine_names():
         raise ValueError(f"engine={name!r} came, one of {', '.join(engine_names())} was expected")
     return name
 
@@ -62,16 +71,19 @@ def engine(name: str) -> Iterator[None]:
         _chosen.reset(token)
 
 
-def _choose(name: str, cell: Any, state: Any, xs: Any) -> Engine:
+def choose(name: str, call: Call) -> tuple[str, Run]:
+    """The name of the engine that takes the call, and what runs it. ValueError: the one asked for by name cannot."""
     name = _chosen.get() if check_engine_name(name) == "auto" else name
+    name = _known(name)
     for candidate in _engines:
         if name in ("auto", candidate.name):
-            if (refusal := candidate.refusal(cell, state, xs)) is None:
-                return candidate
+            run = candidate.prepare(call)
+            if not isinstance(run, str):
+                return candidate.name, run
             if name == candidate.name:
-                raise ValueError(f"engine={name!r} cannot run {type(cell).__name__}: {refusal}")
-            candidate.passed_by(cell, refusal)
-    raise AssertionError("the reference engine runs every cell")
+                raise ValueError(f"engine={name!r} cannot run {type(call.cell).__name__}: {run}")
+            candidate.passed_by(call.cell, run)
+    raise RuntimeError("the engine 'python', which runs every cell, was taken out of the list")
 
 
 def scan(
@@ -95,30 +107,4 @@ def scan(
     ValueError, TypeError: shapes that do not agree, a state that changes shape or dtype, a step that writes in place,
     an array kept from a finished gradient, or a named engine that cannot run the cell.
     """
-    check_alive((state, xs), "scan")
-    if isinstance(cell, Module):
-        check_alive(cell, f"scan: {type(cell).__name__}")
-    elif not callable(cell):
-        raise TypeError(f"scan: {type(cell).__name__} came as cell, a Cell or a step function was expected")
-    if type(state) in (tuple, list) and isinstance(cell, Module) and hasattr(cell, "initial_state"):
-        state = as_state("scan: state", cell.initial_state(len(state[0]) if state else 1), state)
-    steps, batch = _steps_and_batch(state, xs)
-    checked = None if lengths is None else check_lengths(lengths, steps, batch)
-    if checkpoint_every is not None:
-        (checkpoint_every,) = check_positive("scan", checkpoint_every=checkpoint_every)
-    return _choose(engine, cell, state, xs).run(cell, state, xs, checked, reverse, checkpoint_every)
-
-
-def _steps_and_batch(state: Any, xs: Any) -> tuple[int, int]:
-    shapes = [(path, shape_of(leaf)) for path, leaf in tree.named_leaves(xs, "xs")]
-    if not shapes:
-        raise ValueError("scan: xs holds no array")
-    if any(len(shape) < 2 or shape[:2] != shapes[0][1][:2] for _, shape in shapes):
-        raise ValueError(f"scan: xs has shapes {dict(shapes)}; arrays (T, B, ...) with one T and one B were expected")
-    steps, batch = shapes[0][1][:2]
-    for path, leaf in tree.named_leaves(state, "state"):
-        if shape_of(leaf)[:1] != (batch,):
-            raise ValueError(
-                f"scan: {path} has shape {shape_of(leaf)}; xs has a batch of {batch}, so (B={batch}, ...) was expected"
-            )
-    return steps, batch
+    return choose(engine, Call(cell, state, xs, lengths, reverse, checkpoint_every))[1]()

@@ -15,7 +15,7 @@ from minirnn import functional, tree, untraced
 from minirnn.boxes import dtype_of, shape_of
 from minirnn.checks import check_step
 from minirnn.module import Array
-from minirnn.padding import begin, only_where, where
+from minirnn.padding import begin, only_where, over_time, where
 
 __all__ = ["read_only", "run"]
 
@@ -41,7 +41,7 @@ def run(
     if lengths is not None and not idle and lengths.min() < steps:
         inside = onp.arange(steps)[:, None] < lengths
         safe = begin(state, columns, lengths, reverse) if safe is None else safe
-        columns = [where(inside, column, safe_x) for column, safe_x in zip(columns, safe[1], strict=True)]
+        columns = [where(inside, column, over_time(x, steps)) for column, x in zip(columns, safe[1], strict=True)]
     outputs: list[Any] = [None] * steps
     try:
         if idle:

@@ -14,7 +14,7 @@ from minirnn import tree
 from minirnn.boxes import dtype_of, shape_of, unboxed
 from minirnn.module import Array
 
-__all__ = ["begin", "filled", "only_inside", "only_where", "where"]
+__all__ = ["begin", "filled", "only_inside", "only_where", "over_time", "where"]
 
 
 def _beside(mask: Array, array: Any) -> Array:
@@ -27,17 +27,25 @@ def where(mask: Array, array: Any, other: Any) -> Any:
     return np.where(_beside(mask, array), array, other)
 
 
+def over_time(array: Any, steps: int) -> Any:
+    """(B, ...) at every step, (T, B, ...): autograd's derivative of `where` does not sum over what was broadcast."""
+    return np.repeat(array[None], steps, axis=0)
+
+
 def only_where(mask: Array, array: Any) -> Any:
     """The array with zeros where the mask is False, whatever stands there (also nan)."""
     return where(mask, array, onp.zeros((), dtype_of(array)))
 
 
 def begin(state: Any, columns: Sequence[Any], lengths: Array, reverse: bool) -> tuple[Any, list[Any]]:
-    """What each sequence's first step in the order of time is given: the state and the rows (B, ...) of xs, as plain
-    arrays. A sequence that has no step borrows them of the longest; lengths are not all 0."""
+    """What each sequence's first step in the order of time is given: the state and the rows (B, ...) of xs. A sequence
+    that has no step borrows them of the longest; lengths are not all 0.
+
+    They are differentiable: where rows of the batch meet in a step, what stands beside a sequence reaches its results.
+    """
     whose = onp.where(lengths > 0, onp.arange(len(lengths)), onp.argmax(lengths))
     t = lengths[whose] - 1 if reverse else onp.zeros_like(whose)
-    return tree.map(lambda leaf: unboxed(leaf)[whose], state), [unboxed(column)[t, whose] for column in columns]
+    return tree.map(lambda leaf: leaf[whose], state), [column[t, whose] for column in columns]
 
 
 def only_inside(xs: Array, lengths: Array | None) -> Array:
@@ -52,5 +60,5 @@ def filled(xs: Array, lengths: Array | None) -> Array:
     function that need not be defined at padding, whose derivative there would be 0 * nan."""
     if lengths is None or not lengths.any():
         return xs
-    _, (first,) = begin((), [xs], lengths, reverse=False)
+    _, (first,) = begin((), [unboxed(xs)], lengths, reverse=False)
     return where(onp.arange(shape_of(xs)[0])[:, None] < lengths, xs, first)

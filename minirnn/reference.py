@@ -56,11 +56,11 @@ def pieces(steps: int, every: int, reverse: bool = False) -> Iterator[tuple[int,
 
 def _recomputed(cell: Any, state: Any, xs: Any, lengths: Array | None, reverse: bool, safe: Any) -> tuple[Any, Any]:
     """A piece that keeps its inputs alone; whoever differentiates it runs it again."""
-    arrays, rebuild = tree.flatten((cell, state, xs))
+    arrays, rebuild = tree.flatten((cell, state, xs, safe))
     nesting: list[Any] = []
 
     def twin(*leaves: Any) -> tuple[Any, ...]:
-        cell, state, xs = rebuild(leaves)
+        cell, state, xs, safe = rebuild(leaves)
         step = tree.map(loop.read_only, cell).step
         found, put_together = tree.flatten(loop.run(step, state, xs, lengths, reverse, safe))
         nesting[:] = [put_together]

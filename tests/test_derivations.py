@@ -229,16 +229,16 @@ def test_complex_step_says_nothing_where_it_is_not(function, reason):
 # ---------------------------------------------------------------- the table
 def test_every_engine_is_a_column(monkeypatch):
     def run(factor):
-        def scaled(cell, state, xs, lengths, reverse, checkpoint_every=None):
-            final, outputs = loop.run(cell.step, state, xs, lengths, reverse)
+        def scaled(call):
+            final, outputs = loop.run(call.cell.step, call.state, call.xs, call.lengths, call.reverse)
             return final, factor * outputs
 
-        return scaled
+        return lambda call: lambda: scaled(call)
 
     made = [
-        engines.Engine("right", lambda *call: None, run(1.0)),
-        engines.Engine("wrong", lambda *call: None, run(1.1)),
-        engines.Engine("picky", lambda *call: "it is too hot", run(1.0)),
+        engines.Engine("right", run(1.0)),
+        engines.Engine("wrong", run(1.1)),
+        engines.Engine("picky", lambda call: "it is too hot"),
     ]
     monkeypatch.setattr(engines, "_engines", [*made, *engines._engines[-1:]])
     findings = compare(minirnn.RNNCell(2, 3, dtype=np.float64), steps=2, batch=1).findings

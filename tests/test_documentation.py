@@ -40,7 +40,7 @@ def test_char_lm_example(tmp_path):
 
 
 def test_importing_minirnn_imports_no_extra():
-    heavy = {"numba", "scipy", "torch", "matplotlib", "jax", "typer", "rich"}
+    heavy = {"native", "scipy", "torch", "matplotlib", "jax", "typer", "rich"}
     printed = run("-c", "import minirnn, sys; print(*sys.modules)")
     assert not heavy & set(printed.split())
 

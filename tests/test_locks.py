@@ -10,12 +10,12 @@ import pytest
 import minirnn
 from minirnn import boxes, threads
 from minirnn.compile import engine as compiled
-from minirnn.kernels import tier
+from minirnn.compile.llvm import objects
 from minirnn.locks import Lock
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 HANG = 600  # seconds: a child compiles, on a machine that may be busy
-LOCKS = [boxes.tracing, threads._starting, threads.single_threaded_blas._lock, tier._loading]
+LOCKS = [boxes.tracing, threads._starting, threads.single_threaded_blas._lock, objects._lock]
 
 
 def in_a_child(function):

@@ -9,7 +9,7 @@ import pytest
 
 import minirnn
 from minirnn import tree
-from minirnn.kernels import workspace
+from minirnn.compile import workspace
 
 T, B, I, H = 11, 3, 2, 4
 
@@ -58,7 +58,7 @@ def test_any_cell_gives_the_same_numbers_with_checkpoints(every, reverse, length
         assert np.allclose(a, b, rtol=1e-13, atol=1e-13), path
 
 
-@pytest.mark.parametrize("engine", ["python", "fused"])
+@pytest.mark.parametrize("engine", ["python", "compiled"])
 def test_second_derivatives_go_through_checkpoints(engine):
     rng = np.random.default_rng(1)
     cell, xs = minirnn.GRUCell(I, H, rng=rng, dtype=np.float64), rng.standard_normal((T, B, I))
@@ -160,7 +160,7 @@ def memory_beyond_results(engine, steps, batch, inputs, hidden, every):
     return peak - outputs.nbytes - sum(leaf.nbytes for leaf in tree.leaves(gradient))
 
 
-@pytest.mark.parametrize(("engine", "steps"), [("python", 256), ("fused", 4096)])
+@pytest.mark.parametrize(("engine", "steps"), [("python", 256), ("compiled", 4096)])
 def test_checkpoints_save_memory(engine, steps):
     sizes = (engine, steps, 4, 8, 32)
     assert memory_beyond_results(*sizes, int(steps**0.5)) < memory_beyond_results(*sizes, None) / 4
@@ -168,4 +168,4 @@ def test_checkpoints_save_memory(engine, steps):
 
 @pytest.mark.slow
 def test_a_hundred_thousand_steps_train_within_300_mebibytes():
-    assert memory_beyond_results("fused", 100_000, 8, 64, 128, 316) < 300 << 20
+    assert memory_beyond_results("compiled", 100_000, 8, 64, 128, 316) < 300 << 20

@@ -35,7 +35,7 @@ LAYERS = {
         lambda: GRU(I, H, num_layers=2, bidirectional=True),
         2 * 3 * H * (I + H) + 2 * 3 * H * (2 * H + H),
     ),
-    "an engine by name": (lambda: LSTM(I, H, engine="fused"), 4 * H * (I + H)),
+    "an engine by name": (lambda: LSTM(I, H, engine="compiled"), 4 * H * (I + H)),
     "checkpoints": (lambda: Recurrent(GRUCell(I, H), checkpoint_every=2), 3 * H * (I + H)),
     "Bidirectional": (lambda: Bidirectional(LSTMCell(I, H), GRUCell(I, H)), 7 * H * (I + H)),
     "Stacked": (lambda: Stacked([LSTMCell(I, H), GRUCell(H, H)]), 4 * H * (I + H) + 3 * H * 2 * H),
@@ -164,12 +164,12 @@ def test_several_inputs_and_attention():
 
 
 def test_the_model_stays_as_it_was_and_its_dtype_is_used():
-    model = Sequential(LSTM(I, H, engine="fused"), Pool("mean"), np.tanh).astype(onp.float64)
+    model = Sequential(LSTM(I, H, engine="compiled"), Pool("mean"), np.tanh).astype(onp.float64)
     before, printed = model.state_dict(), repr(model)
     assert model.summary((T, B, I)).rows[-1].output == (B, H)
     assert repr(model) == printed
     assert type(model.layers[0]) is LSTM
-    assert model.layers[0].engine == "fused"
+    assert model.layers[0].engine == "compiled"
     assert all((model.state_dict()[name] == value).all() for name, value in before.items())
     assert type(model.layers[0].layers[0].cell.weight_ih) is onp.ndarray
 

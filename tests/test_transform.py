@@ -306,7 +306,7 @@ def test_a_failing_function_leaves_no_trace_behind():
     assert not boxes._alive
 
 
-@pytest.mark.parametrize("engine", ["python", "fused"])
+@pytest.mark.parametrize("engine", ["python", "compiled"])
 def test_a_gradient_leaves_nothing_to_the_garbage_collector(engine, rng):
     layer, x = LSTM(3, 4, rng=rng, engine=engine), np.ones((3, 2, 3), np.float32)
     step = minirnn.value_and_grad(lambda layer, x: anp.sum(layer(x)[0]), argnums=(0, 1))

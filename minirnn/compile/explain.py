@@ -6,11 +6,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
 from minirnn.boxes import dtype_of, shape_of
+from minirnn.compile.errors import CannotCompile
 from minirnn.compile.ir import Node, expression, shape_text
-from minirnn.compile.passes import optimised
+from minirnn.compile.loops.direction import Direction, parts_of
+from minirnn.compile.loops.program import statements
+from minirnn.compile.passes import FUSING, optimised
 from minirnn.compile.place import Placed, Program, place
-from minirnn.compile.trace import trace
+from minirnn.compile.trace import Traced, trace
 from minirnn.module import Module
+from minirnn.tier import native_reason
 
 __all__ = ["explain", "program_lines"]
 
@@ -28,6 +32,19 @@ def explain(layer: Module, xs: Any, *, file: TextIO | None = None) -> None:
     traced = trace(cell, cell.initial_state(shape_of(xs)[1], dtype_of(xs)), cell.inputs(xs))
     placed = place(optimised(traced.graph))
     print(_text(type(cell).__name__, str(traced.graph), placed), file=file or sys.stdout)
+    print(f"\n{_code(traced)}", file=file or sys.stdout)
+
+
+def _code(traced: Traced) -> str:
+    """What code runs it here."""
+    if reason := native_reason():
+        return f"runs on generated NumPy: {reason}"
+    try:
+        placed = place(optimised(traced.graph, FUSING), sink=True)
+        loops = [len(list(statements(Direction(placed, *part).function.body))) for part in parts_of(placed)]
+    except CannotCompile as error:
+        return f"runs on generated NumPy, as there is no native code for it: {error}"
+    return f"runs as native code: {loops[0]} statements forward, {loops[1]} backward, for all sizes"
 
 
 def _text(title: str, before: str, placed: Placed) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 from minirnn.compile.key import versions
 from minirnn.whole_file import write_whole
 
-__all__ = ["folder", "kept", "name_of", "write"]
+__all__ = ["folder", "kept", "name_of", "text_of", "write"]
 
 _log = logging.getLogger("minirnn")
 
@@ -40,7 +40,7 @@ def _machine() -> str:
     """Versions, the processor, and the source of what makes code: what code for one may not suit another."""
     source = hashlib.sha256()
     here = Path(__file__).parent
-    for path in sorted([*here.rglob("*.py"), *(here.parent / "kernels" / "native").glob("*.py")]):
+    for path in sorted(here.rglob("*.py")):
         source.update(path.read_bytes())
     return f"{versions()}, {platform.machine()}, {platform.processor()}, {source.hexdigest()}"
 
@@ -70,13 +70,22 @@ def kept(name: str) -> types.ModuleType | None:
 def _imported(name: str, path: Path) -> types.ModuleType:
     spec: Any = importlib.util.spec_from_file_location(f"minirnn_generated_{name}", path)
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # Numba's cached code names the module that it belongs to
+    sys.modules[spec.name] = module  # tracebacks read its lines
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[spec.name]
         raise
     return module
+
+
+def text_of(module: Any) -> str:
+    """A generated module's source, where it is on disk."""
+    try:
+        path = Path(module.__file__)
+        return f"{path}:\n{path.read_text()}"
+    except (OSError, AttributeError):
+        return "(in memory alone)"
 
 
 def write(name: str, source: str) -> types.ModuleType:

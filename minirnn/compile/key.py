@@ -131,7 +131,7 @@ def _shared(arrays: list[Any]) -> Any:
 def versions() -> str:
     """The versions of what takes part in making code."""
     found = []
-    for name in (*LIBRARIES, "numba", "llvmlite"):
+    for name in (*LIBRARIES, "llvmlite"):
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:

@@ -6,6 +6,7 @@ it is where a generated module can import it (minirnn.primitive made it, of arra
 refused by name.
 """
 
+import math
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -122,6 +123,7 @@ _TABLE: dict[Any, Callable[..., Lowered]] = {
     VSpace.mut_add: _sparse_add,
 }
 _TABLE |= {getattr(anp, name): elementwise.elementwise(name) for name in ("isfinite", "isnan") if hasattr(anp, name)}
+_TABLE[anp.isinf] = lambda x: make("equal", make("abs", as_node(x)), const(math.inf))
 
 
 # ---------------------------------------------------------------- functions called as they are

@@ -1,145 +1,229 @@
-"""What generated Numba code is made of: how it is compiled, access to memory without checks, and exp.
+"""A cell's program in native code: its loop programs printed as LLVM, and the calls that run a block of steps.
 
-A loop over rows gets every array that it reads or writes as an argument of its own, declared to overlap with none
-(`noalias`); so LLVM may use vectors without asking at run time whether two arrays are one.
+The code is the same for all sizes of a cell for which the loop programs are the same but for their numbers; these come
+with every call, in one block of integers: addresses, flags, sizes.
 """
 
+import hashlib
 import math
-from collections.abc import Callable
-from decimal import Decimal
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, types
-from numba.core.compiler import Compiler
-from numba.extending import intrinsic, overload
 
-from minirnn.kernels.native.curves import LN2, power_of_two, tanh
-from minirnn.kernels.native.gemm import multiply, multiply_transposed, pack, packed_size
-from minirnn.kernels.native.jit import OPTIONS, cached, compiled
-from minirnn.kernels.native.products import add_sums, flags_of, packed, packed_transposed
+from minirnn.compile.ir import Node, apply
+from minirnn.compile.llvm import objects, printer, products
+from minirnn.compile.llvm.target import host
+from minirnn.compile.loops.direction import FLAGS, Direction, parts_of
+from minirnn.compile.loops.listing import listing
+from minirnn.compile.loops.memory import Argument
+from minirnn.compile.loops.program import Index, with_slots
+from minirnn.compile.place import Placed, once_nodes
+from minirnn.compile.program import Program, layout_of
+from minirnn.compile.shares import Task
+from minirnn.compile.trace import Traced
+from minirnn.compile.workspace import Workspace
+from minirnn.module import Array
 
-__all__ = [
-    "add_sums",
-    "compiled",
-    "exp",
-    "flags_of",
-    "flat",
-    "loop",
-    "multiply",
-    "multiply_transposed",
-    "pack",
-    "packed",
-    "packed_size",
-    "packed_transposed",
-    "peek",
-    "poke",
-    "tanh",
-]
+__all__ = ["native_of"]
+
+Arrays = Sequence[Any]
 
 
-class _Apart(Compiler):  # type: ignore[misc]
-    """Numba's compiler, told that a function's arrays do not overlap; njit has no option for it."""
-
-    def __init__(
-        self, typingctx: Any, targetctx: Any, library: Any, args: Any, return_type: Any, flags: Any, locals: Any
-    ):
-        flags = flags.copy()
-        flags.noalias = True
-        super().__init__(typingctx, targetctx, library, args, return_type, flags, locals)
-
-
-def loop(function: Callable[..., Any]) -> Any:
-    """As `compiled`, for a function whose arrays do not overlap where one of them is written."""
-    return cached(function, pipeline_class=_Apart, **OPTIONS)
+def native_of(traced: Traced, placed: Placed) -> Program:
+    """The program of a graph placed with sink=True. CannotCompile: says what native code has not."""
+    ahead, back = [Direction(placed, *part) for part in parts_of(placed)]
+    forward, backward = _Native(ahead, placed), _Native(back, placed)
+    _load_all((forward, backward), ahead.dtype.name)
+    runs = forward.forward, backward.backward
+    text = lambda: "\n".join([listing(ahead.function), listing(back.function)])
+    return Program(layout_of(traced, placed), forward.once, backward.once, *runs, backward.finish, True, text)
 
 
-def flat(array: Any) -> Any:
-    """The numbers of an array as one axis, contiguous; a copy where they may not be written, as Numba would compile
-    another version for those."""
-    one = np.ascontiguousarray(array).reshape(-1)
-    return one if one.flags.writeable else one.copy()
+def _load_all(parts: "Sequence[_Native]", dtype: str) -> None:
+    """The functions of both directions, in one object; what they call, in another."""
+    _load_products(dtype)
+    digest = hashlib.sha256(repr([part.function for part in parts]).encode()).hexdigest()[:24]
+    names = [f"{part.function.name}_{digest}" for part in parts]
+    write = lambda: printer.module(
+        host(), [(name, p.function, len(p.sizes)) for name, p in zip(names, parts, strict=True)]
+    )
+    _load_cell(names[0], repr([part.function for part in parts]), write)
+    for name, part in zip(names, parts, strict=True):
+        part.run = objects.function(name)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def peek(typing_context: Any, array: Any, i: Any) -> Any:
-    """array[i] of a contiguous array, unchecked; a flag as a flag."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        data = context.make_array(array)(context, builder, args[0]).data
-        value = builder.load(builder.gep(data, [args[1]]))
-        return _loaded(context, builder, array, value)
-
-    return array.dtype(array, types.intp), generate
+@cache
+def _load_products(dtype: str) -> None:
+    objects.load(f"products {products.module(host(), dtype)}", lambda: products.module(host(), dtype), thorough=True)
 
 
-def _loaded(context: Any, builder: Any, array: Any, value: Any) -> Any:
-    model = context.data_model_manager[array.dtype]
-    return model.from_data(builder, value)
+_cells: set[str] = set()
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def poke(typing_context: Any, array: Any, i: Any, value: Any) -> Any:
-    """array[i] = value, of the array's own dtype, unchecked."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        data = context.make_array(array)(context, builder, args[0]).data
-        given = context.cast(builder, args[2], value, array.dtype)
-        model = context.data_model_manager[array.dtype]
-        builder.store(model.as_data(builder, given), builder.gep(data, [args[1]]))
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp, value), generate
+def _load_cell(name: str, text: str, write: Callable[[], str]) -> None:
+    if name not in _cells:
+        objects.load(f"{_printers()} {text}", write)
+        _cells.add(name)
 
 
-# ---------------------------------------------------------------- exp, by the formula of kernels/native/curves.py
-def _formula(number: Any, mantissa: int, high_bits: int, degree: int, lowest: float, highest: float) -> Any:
-    coefficients = [number(1 / math.factorial(k)) for k in range(2, degree + 1)]
-    one, two, zero, infinite = number(1), number(2), number(0), number(np.inf)
-    low_x, high_x = number(lowest), number(highest)
-    per_ln2, shift = number(1 / math.log(2)), number(1.5 * 2**mantissa)
-    exact = math.floor(math.log(2) * 2**high_bits) / 2**high_bits
-    high, low = number(exact), number(float(LN2 - Decimal(exact)))
-    series = _horner(coefficients)
+@cache
+def _printers() -> str:
+    """The source of what makes code of a program: another source makes other code."""
+    from pathlib import Path
 
-    def formula(x: Any) -> Any:
-        y = high_x if x > high_x else x
-        y = low_x if y < low_x else y
-        shifted = y * per_ln2 + shift  # rounds to an integer k
-        k = shifted - shift
-        r = (y - k * high) - k * low
-        p = r + r * r * series(r)
-        value = power_of_two(shifted - one) * (two + two * p)  # 2^(k-1), as 2^k may be beyond the largest number
-        value = infinite if x > high_x else value
-        return zero if x < low_x else value
-
-    return formula
+    source = hashlib.sha256()
+    for path in sorted((Path(__file__).parent / "llvm").glob("*.py")):
+        source.update(path.read_bytes())
+    return source.hexdigest()
 
 
-def _horner(c: list[Any]) -> Any:
-    if len(c) == 6:
-        a0, a1, a2, a3, a4, a5 = c
-        return njit(lambda r: a0 + r * (a1 + r * (a2 + r * (a3 + r * (a4 + r * a5)))), **OPTIONS)
-    a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11 = c
+class _Once(NamedTuple):
+    """What follows from the parameters: values, packed matrices, and the memory that these lie in."""
 
-    def series(r: Any) -> Any:
-        tail = a6 + r * (a7 + r * (a8 + r * (a9 + r * (a10 + r * a11))))
-        return a0 + r * (a1 + r * (a2 + r * (a3 + r * (a4 + r * (a5 + r * tail)))))
-
-    return njit(series, **OPTIONS)
+    values: list[Any]
+    packed: list[Any]
+    memory: Workspace
 
 
-_FORMULAS = {
-    types.float32: _formula(np.float32, 23, 15, 7, -86.6, 88.72283),
-    types.float64: _formula(np.float64, 52, 40, 13, -707.7, 709.782712),
-}
+class _Native:
+    """One direction of a cell."""
+
+    def __init__(self, direction: Direction, placed: Placed):
+        self.placed, self.part = placed, direction.program
+        self.function, self.sizes = with_slots(direction.function)
+        self.arguments = [direction.arguments[name] for name in self.function.memory]
+        self.packs = list(direction.packs)
+        self.constants = [_flat(node.attrs[0], node.dtype) for node in direction.constants]
+        self.dtype, self.flags = direction.dtype, FLAGS[direction.backward]
+        self.run: Any = None
+        self.tail = np.array([_bits(size) for size in self.sizes], np.int64)
+
+    # ------------------------------------------------------------ of the parameters
+    def _known(self, parameters: Arrays) -> dict[Node, Any]:
+        return dict(zip(self.placed.of_kind("parameter"), parameters, strict=True))
+
+    def once(self, parameters: Arrays) -> _Once:
+        known, memory = self._known(parameters), Workspace("packed")
+        _evaluate(self.part.once, known)
+        packed = [self._packed(memory, k, known[node], turned) for k, (node, turned) in enumerate(self.packs)]
+        return _Once([_flat(known[node], node.dtype) for node in once_nodes(self.part)], packed, memory)
+
+    def _packed(self, memory: Workspace, k: int, matrix: Any, turned: bool) -> Array:
+        matrix = np.asarray(matrix, self.dtype)
+        if matrix.strides[1] != matrix.itemsize or matrix.strides[0] % matrix.itemsize:
+            matrix = np.ascontiguousarray(matrix)
+        rows, columns = matrix.shape[::-1] if turned else matrix.shape
+        size = products.packed_size(host(), self.dtype.name, rows, columns)
+        out = memory.array(f"m{k}", (size,), self.dtype)
+        pack = _products(self.dtype.name, "pack_transposed" if turned else "pack")
+        pack(_address(matrix), matrix.strides[0] // matrix.itemsize, rows, columns, _address(out))
+        return out
+
+    def finish(self, parameters: Arrays, once: _Once, sums: Arrays) -> list[Any]:
+        """The parameters' gradients; None where there is none."""
+        known = self._known(parameters)
+        for node, value in zip(once_nodes(self.part), once.values, strict=True):
+            known[node] = value.reshape(node.shape)
+        known |= dict(zip(self.part.sums, sums, strict=True))
+        results = self.placed.results("d_parameter")
+        _evaluate((*self.part.finish, *(node for node in results if node is not None)), known)
+        return [None if node is None else np.asarray(known[node], node.dtype) for node in results]
+
+    # ------------------------------------------------------------ calls
+    def forward(
+        self, n: int, b: int, p: Arrays, once: _Once, x: Arrays, s: Arrays, k: Arrays, y: Arrays, keep: bool,
+        outside: Any, work: Any,
+    ) -> Task:  # fmt: skip
+        """The call that runs n steps of b rows."""
+        given = {"p": p, "x": x, "s": s, "k": k, "y": y}
+        return self._call(n, b, given, once, (keep, outside is not None), outside, work)
+
+    def backward(
+        self, n: int, b: int, p: Arrays, once: _Once, x: Arrays, s: Arrays, k: Arrays, y: Arrays, d: Arrays,
+        dx: Arrays, sums: Arrays, starts: bool, wants: tuple[bool, bool], outside: Any, work: Any,
+    ) -> Task:  # fmt: skip
+        given = {"p": p, "x": x, "s": s, "k": k, "y": y, "d": d, "dx": dx, "sums": sums}
+        flags = (starts, *wants, outside is not None)
+        return self._call(n, b, given, once, flags, outside, work)
+
+    def _call(
+        self, n: int, b: int, given: dict[str, Arrays], once: _Once, flags: Sequence[bool], outside: Any, work: Any
+    ) -> Task:
+        arrays = [self._array(argument, n, b, given, once, outside, work) for argument in self.arguments]
+        block = np.empty(len(arrays) + 2 + len(flags) + len(self.tail), np.int64)
+        for place, array in enumerate(arrays):
+            block[place] = 0 if array is None else array.__array_interface__["data"][0]
+        block[len(arrays) : len(arrays) + 2 + len(flags)] = (n, b, *flags)
+        block[len(block) - len(self.tail) :] = self.tail
+        return partial(_run, self.run, block, (arrays, once))
+
+    def _array(
+        self, argument: Argument, n: int, b: int, given: dict[str, Arrays], once: _Once, outside: Any, work: Any
+    ) -> Any:
+        match argument.kind:
+            case "c":
+                return once.values[argument.number]
+            case "packed":
+                return once.packed[argument.number]
+            case "constant":
+                return self.constants[argument.number]
+            case "outside":
+                return outside
+            case "room":
+                return work("room", (products.room_size(host()),), self.dtype)
+            case "work":
+                return work(argument.name, (_rows(argument.rows, n, b) * argument.width,), np.dtype(argument.dtype))
+            case "right":
+                size = products.packed_size(host(), argument.dtype, _rows(argument.rows, n, b), argument.width)
+                return work(argument.name, (size,), np.dtype(argument.dtype))
+            case "sums" if not given["sums"]:
+                return None
+        array = given[argument.kind][argument.number]
+        return array if array is None or array.flags.c_contiguous else np.ascontiguousarray(array)
 
 
-def exp(x: Any) -> Any:
-    """exp(x). Called from Python, NumPy's: the slow twin of the compiled one."""
-    return np.exp(x)
+def _run(function: Any, block: Array, alive: Any) -> None:
+    function(block.__array_interface__["data"][0])
 
 
-@overload(exp, jit_options=OPTIONS)  # type: ignore[untyped-decorator]
-def _compiled_exp(x: Any) -> Any:
-    return _FORMULAS[x]
+def _rows(rows: Index, n: int, b: int) -> int:
+    """An index's value that is made of n and b alone."""
+    sizes = {"n": n, "b": b}
+    return sum([math.prod([sizes[name] for name in names]) * (k if isinstance(k, int) else 0) for k, names in rows])
+
+
+def _bits(size: int | float) -> int:
+    """A size as it is, a constant as the bits of a double."""
+    return int(np.float64(size).view(np.int64)) if isinstance(size, float) else size
+
+
+def _flat(value: Any, dtype: Any) -> Array:
+    return np.ascontiguousarray(value, dtype).reshape(-1)
+
+
+def _address(array: Array) -> int:
+    found: int = array.__array_interface__["data"][0]
+    return found
+
+
+@cache
+def _products(dtype: str, name: str) -> Any:
+    return objects.function(f"{name}_{dtype}", len(products.SIGNATURES[name].split(",")))
+
+
+def _evaluate(nodes: Sequence[Node], known: dict[Node, Any]) -> None:
+    """Add the nodes' values, and what they need, to those that are known."""
+    with np.errstate(all="ignore"):
+        for root in nodes:
+            stack = [root]
+            while stack:
+                node = stack[-1]
+                waiting = [o for o in node.operands if o not in known] if node not in known else []
+                if waiting:
+                    stack += waiting
+                    continue
+                stack.pop()
+                if node not in known:
+                    known[node] = apply(node, [known[o] for o in node.operands], 1)

@@ -19,7 +19,7 @@ from minirnn.compile.ir import BATCH, ELEMENTWISE, Graph, Node, has_batch
 from minirnn.compile.keep import VIEWS, keep
 from minirnn.compile.when import When, when
 
-__all__ = ["Placed", "Program", "place"]
+__all__ = ["Placed", "Program", "once_nodes", "place"]
 
 
 class Program(NamedTuple):
@@ -42,6 +42,23 @@ class Placed(NamedTuple):
     backward: Program
     stored: tuple[Node, ...]
     known: dict[Node, When]
+
+    def of_kind(self, kind: str) -> list[Node]:
+        """The graph's arguments of a kind."""
+        return [node for node in self.graph.inputs if node.attrs[0] == kind]
+
+    def results(self, kind: str) -> list[Node | None]:
+        """The outputs of a kind in the order of the arguments that they belong to; None where there is none."""
+        of = {"state": "state", "d_state": "state", "d_input": "input", "d_parameter": "parameter"}
+        found = self.graph.outputs
+        if kind == "output":
+            return [node for (what, _), node in found.items() if what == kind]
+        return [found.get((kind, node.attrs[1])) for node in self.of_kind(of[kind])]
+
+
+def once_nodes(program: Program) -> list[Node]:
+    """What is computed of the parameters alone, and kept."""
+    return [n for n in program.once if n.op != "const" and not (n.op == "broadcast" and n.operands[0].op == "const")]
 
 
 def place(graph: Graph, *, hoist: bool = True, sink: bool = False, store_all: bool = False) -> Placed:

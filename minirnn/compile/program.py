@@ -8,8 +8,8 @@ import numpy as np
 
 from minirnn.compile.ir import BATCH, Node
 from minirnn.compile.place import Placed
+from minirnn.compile.shares import Task
 from minirnn.compile.trace import Leaf, Traced
-from minirnn.kernels.kernel import Call
 
 __all__ = ["Layout", "Program", "layout_of", "layout_text", "read_layout"]
 
@@ -79,10 +79,11 @@ class Program(NamedTuple):
     layout: Layout
     once_forward: Callable[[Sequence[Any]], Any]
     once_backward: Callable[[Sequence[Any]], Any]
-    forward: Callable[..., Call]
-    backward: Callable[..., Call]
+    forward: Callable[..., Task]
+    backward: Callable[..., Task]
     finish: Callable[..., list[Any]]
     native: bool
+    listing: Callable[[], str]  # its code, for a reader
 
 
 # ---------------------------------------------------------------- a layout as text, in a generated module

@@ -1,9 +1,8 @@
 """A whole sequence through a compiled cell: shares of the batch, blocks of steps, checkpoints.
 
-As for the fused kernels (minirnn/kernels/sequence.py), for any cell: a share is some rows of the batch, one a thread,
-where rows of the batch never meet; a block is as many steps as fit into the cache; with `every`, only every k-th state
-is kept and the steps behind it are run again when the backward pass comes to them. Time runs forward here: a reversed
-sequence comes as flipped views.
+A share is some rows of the batch, one a thread, where rows of the batch never meet; a block is as many steps as fit
+into the cache; with `every`, only every k-th state is kept and the steps behind it are run again when the backward pass
+comes to them. Time runs forward here: a reversed sequence comes as flipped views.
 """
 
 from collections.abc import Sequence
@@ -14,10 +13,9 @@ import numpy as np
 
 from minirnn import threads
 from minirnn.compile.program import Program
+from minirnn.compile.shares import Rows, Task, Work, each_in_a_thread, outside_in, rows_in
 from minirnn.compile.trace import Leaf
-from minirnn.kernels.kernel import Call
-from minirnn.kernels.shares import Rows, Work, each_in_a_thread, outside_in, rows_in
-from minirnn.kernels.workspace import Workspace
+from minirnn.compile.workspace import Workspace
 from minirnn.module import Array
 from minirnn.reference import pieces
 
@@ -149,7 +147,7 @@ def _piece(
     return list(entering)
 
 
-def _with_its_blas(problem: Problem, count: int, run: Call) -> Call:
+def _with_its_blas(problem: Problem, count: int, run: Task) -> Task:
     """The call; BLAS keeps to one thread in it where a step's products are small: its threads would meet at every
     step."""
     if problem.program.native or problem.program.layout.work * count / 3 >= threads.SHARE:
@@ -229,9 +227,9 @@ def backward(
 
 def _d_outputs(
     problem: Problem, d_outputs: Arrays, now: slice, rows: Rows, work: Workspace
-) -> tuple[list[Array], list[Call]]:
+) -> tuple[list[Array], list[Task]]:
     leaves = [leaf for leaf in problem.program.layout.outputs if leaf.dtype.kind == "f"]
-    found, calls, count = [], list[Call](), (now.stop - now.start) * (rows[1] - rows[0])
+    found, calls, count = [], list[Task](), (now.stop - now.start) * (rows[1] - rows[0])
     for k, (leaf, given) in enumerate(zip(leaves, d_outputs, strict=True)):
         if given is None:
             array = work.array(f"d_output {k}", (count, *leaf.shape), leaf.dtype)
@@ -257,7 +255,7 @@ def _no_d_inputs(problem: Problem) -> list[Any]:
 
 
 # ---------------------------------------------------------------- blocks
-def _all_rows_in(arrays: Arrays, now: slice, rows: Rows, work: Workspace, name: str) -> tuple[list[Array], list[Call]]:
+def _all_rows_in(arrays: Arrays, now: slice, rows: Rows, work: Workspace, name: str) -> tuple[list[Array], list[Task]]:
     pairs = [rows_in(array, now, rows, None, work, f"{name} {i}") for i, array in enumerate(arrays)]
     return [array for array, _ in pairs], [call for _, calls in pairs for call in calls]
 
@@ -273,9 +271,9 @@ def _rows_out(
     return work.array(f"{what} {k}", ((now.stop - now.start) * (rows[1] - rows[0]), *leaf.shape), leaf.dtype)
 
 
-def _delivery(y: Arrays, arrays: Arrays, now: slice, rows: Rows) -> list[Call]:
+def _delivery(y: Arrays, arrays: Arrays, now: slice, rows: Rows) -> list[Task]:
     """The calls that bring what was written into borrowed rows to its place."""
-    calls: list[Call] = []
+    calls: list[Task] = []
     for flat, array in zip(y, arrays, strict=True):
         if array is None:
             continue

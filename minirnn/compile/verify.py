@@ -68,23 +68,13 @@ def verify(program: Program, cell: Any, state: Any, xs: Any) -> None:
     if excused:
         problems = [_differences(draw) for draw in draws(near_one=True)]
     if all(problems):
-        source = getattr(program.once_forward, "__globals__", {}).get("__file__", "memory")
         listed = "\n".join([f"  {name}: {error:.2g} relative" for name, error in problems[0]])
         raise CompilerError(
             f"minirnn compiled {type(cell).__name__} wrongly. This is a bug of minirnn; engine='python' avoids it. "
-            f"Against the reference differ\n{listed}\nThe code is in {source}:\n{_text(source)}"
+            f"Against the reference differ\n{listed}\nThe code:\n{program.listing()}"
         )
 
 
-def _text(source: str) -> str:
-    try:
-        with open(source) as file:
-            return file.read()
-    except OSError:
-        return "(it was not written)"
-
-
-# ---------------------------------------------------------------- one draw
 def _drawn(program: Program, cell: Any, state: Any, xs: Any, seed: int, near_one: bool = False) -> _Draw:
     """The problem, the reference's numbers and the program's; unmoved where the step fails on what is moved. near_one:
     arguments of random numbers, of a size at which nothing saturates."""

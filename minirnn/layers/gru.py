@@ -44,7 +44,6 @@ def gru_step(
 class GRUCell(Cell):
     """A GRU's parameters and step; see gru_step for the equations. State and output: h (B, H)."""
 
-    fused = "gru"
     weight_ih: Array
     weight_hh: Array
     bias_ih: Array | None

@@ -55,7 +55,6 @@ def lstm_step(
 class LSTMCell(Cell):
     """An LSTM's parameters and step; see lstm_step for the equations. State: LSTMState(h, c); the output is h."""
 
-    fused = "lstm"
     weight_ih: Array
     weight_hh: Array
     bias_ih: Array | None

@@ -72,8 +72,6 @@ class RecurrentDropoutLSTMCell(_CandidateDropout, LSTMCell):
     ValueError: p is no probability, an unknown `per`, and what LSTMCell raises.
     """
 
-    fused = "lstm"  # for a plain x the step is LSTMCell's
-
     def __init__(
         self,
         input_size: int,
@@ -109,8 +107,6 @@ class RecurrentDropoutGRUCell(_CandidateDropout, GRUCell):
 
     ValueError: p is no probability, an unknown `per`, and what GRUCell raises.
     """
-
-    fused = "gru"  # for a plain x the step is GRUCell's
 
     def __init__(
         self,

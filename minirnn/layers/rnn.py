@@ -53,10 +53,6 @@ class RNNCell(Cell):
         declare_gates(self, 1, input_size, hidden_size, bias, rng, dtype)
         self.nonlinearity = nonlinearity
 
-    @property
-    def fused(self) -> str:
-        return f"rnn_{self.nonlinearity}"
-
     def step(self, h: Array, x: Any) -> tuple[Array, Array]:
         h = rnn_step(h, x, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, self.nonlinearity)
         return h, h

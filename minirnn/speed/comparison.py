@@ -39,8 +39,8 @@ NUMPY, PYTHON = "NumPy alone", "python engine"
 @dataclass(frozen=True)
 class Row:
     """One pass at one size (B, T, I, H). seconds: of "minirnn", the engine that "auto" takes; "NumPy alone", the same
-    engine without Numba; "python engine", the reference; and each twin. floor: seconds of the cell's matrix products
-    alone at the speed of one large product of NumPy's; weights packed once a sequence may go below it."""
+    engine without native code; "python engine", the reference; and each twin. floor: seconds of the cell's matrix
+    products alone at the speed of one large product of NumPy's; weights packed once a sequence may go below it."""
 
     size: Size
     mode: str
@@ -55,7 +55,7 @@ class Row:
 @dataclass(frozen=True)
 class Speed:
     """What `compare` found. engine: what "auto" takes, and `refused` why it is no faster one; compilation: seconds at
-    the first use, on NumPy and what Numba adds, empty where nothing is compiled; differences: each twin's outputs and
+    the first use, on NumPy and in native code, empty where nothing is compiled; differences: each twin's outputs and
     gradients from ours, in units of the largest number, None where the weights could not be shared."""
 
     cell: str
@@ -97,8 +97,8 @@ class Speed:
         if self.refused:
             made.append(f"{self.cell} runs step by step: {self.refused}")
         if self.compilation:
-            numba = f", and in {self.compilation['numba']:.1f} s more by Numba" if self.compilation["numba"] else ""
-            made.append(f"compiled at first use, once: to NumPy in {self.compilation['numpy']:.2f} s{numba}")
+            native = f", to native code in {self.compilation['native']:.2f} s" if self.compilation["native"] else ""
+            made.append(f"compiled at first use, once: to NumPy in {self.compilation['numpy']:.2f} s{native}")
         for who, difference in self.differences.items():
             if difference is None:
                 made.append(

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from minirnn.engines import engine_names
-from minirnn.kernels.tier import compiled_kernels
 from minirnn.layers import Cell, Recurrent
 from minirnn.layers.sizes import as_shape
 from minirnn.speed.cells import built
 from minirnn.speed.passes import Call, Pass, our_pass
+from minirnn.tier import native_reason
 
 __all__ = ["engine_of", "seconds_of_compilation"]
 
@@ -34,15 +34,11 @@ def engine_of(cell: type[Cell] | Cell, what: Pass) -> tuple[str, str]:
 
 
 def seconds_of_compilation(cell: type[Cell] | Cell, what: Pass, engine: str = "auto") -> dict[str, float]:
-    """How much longer a first pass takes than a second, where no generated code is on disk: on generated NumPy
-    ("numpy"), and what Numba adds to it ("numba"), 0 where it is not there, or a pass is too small to be worth it.
-    To be called in a fresh process."""
-    compiled_kernels()  # Numba's own start is not counted
-    with _empty_cache() as folder:
+    """How much longer a first pass takes than a second, where nothing compiled is on disk: on generated NumPy
+    ("numpy"), and in native code ("native"), 0 where there is none. To be called in a fresh process."""
+    with _empty_cache():
         numpy = _longer(our_pass(cell, what, engine, "numpy"))
-        files = set(folder.glob("*.py"))
-        numba = _longer(our_pass(cell, what, engine))
-        return {"numpy": numpy, "numba": numba if set(folder.glob("*.py")) - files else 0.0}
+        return {"numpy": numpy, "native": 0.0 if native_reason() else _longer(our_pass(cell, what, engine))}
 
 
 @contextmanager

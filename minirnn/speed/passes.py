@@ -19,12 +19,12 @@ import autograd.numpy as anp
 import numpy as np
 
 from minirnn import threads, tree
-from minirnn.kernels.tier import tier
 from minirnn.layers import Cell, Recurrent
 from minirnn.layers.sizes import as_shape
 from minirnn.module import Array
 from minirnn.speed.cells import built
 from minirnn.speed.timing import THREADS, interleaved
+from minirnn.tier import tier
 from minirnn.transform import value_and_grad
 
 __all__ = [
@@ -89,7 +89,7 @@ def _ours(cell: AnyCell, what: Pass, engine: str) -> tuple[Recurrent, Array]:
 
 
 def our_pass(cell: AnyCell, what: Pass, engine: str = "auto", kernels: str = "auto") -> Call:
-    """A layer of the cell on an engine and a tier of kernels ("auto", "numba", "numpy"), through the public API."""
+    """A layer of the cell on an engine and a tier of kernels ("auto", "native", "numpy"), through the public API."""
     layer, xs = _ours(cell, what, engine)
     gradient = value_and_grad(
         lambda layer, xs: sum(anp.sum(leaf) for leaf in tree.leaves(layer(xs)[0])), argnums=(0, 1)

@@ -5,21 +5,22 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from typing import Any
 
 import numpy as np
 
 from minirnn import engines, tree
-from minirnn.kernels.tier import TIERS, compiled_kernels, current, tier
+from minirnn.call import Call
 from minirnn.layers import Cell
 from minirnn.layers.recurrent import RecurrentLayer
 from minirnn.module import Module
 from minirnn.threads import get_num_threads, set_num_threads
+from minirnn.tier import current, tier
 
 __all__ = ["changes", "environment", "same_kernels"]
 
-LIBRARIES = ("minirnn", "numpy", "autograd", "numba", "safetensors")
+LIBRARIES = ("minirnn", "numpy", "autograd", "llvmlite", "safetensors")
 
 
 def environment(model: Module, ranks: int = 1) -> dict[str, Any]:
@@ -50,9 +51,8 @@ def same_kernels(before: Mapping[str, Any]) -> Iterator[None]:
     name, now = before.get("tier"), get_num_threads()
     threads, blas_threads = (_positive(before.get(which)) for which in ("threads", "blas_threads"))
     with ExitStack() as stack:
-        if name in TIERS and (name != "numba" or compiled_kernels()):
-            # "auto" is Numba's tier where there is one; by name it would also move small compiled cells to it
-            stack.enter_context(tier("auto" if name == "numba" else name))
+        with suppress(ValueError):  # a tier that is not there, or that nobody knows
+            stack.enter_context(tier(str(name)))
         stack.enter_context(_blas_limit(None))  # puts back what set_num_threads changes
         if threads is not None and threads != now:
             stack.callback(set_num_threads, now)
@@ -92,7 +92,7 @@ def _engine(cell: Cell, name: str) -> str:
     features = cell.input_size if isinstance(cell.input_size, tuple) else (cell.input_size,)
     try:
         xs = cell.inputs(np.zeros((1, 1, *features), cell.dtype))
-        return engines._choose(name, cell, cell.initial_state(1), xs).name
+        return engines.choose(name, Call(cell, cell.initial_state(1), xs, None, False, None))[0]
     except (ValueError, TypeError):
         return "unknown"
 

@@ -60,7 +60,7 @@ def test_a_whole_model_is_recorded_cell_by_cell_and_what_runs_backward_is_turned
     assert both == pytest.approx(gru(model.layers[0](tokens))[0], abs=1e-6)
 
 
-@pytest.mark.parametrize("engine", ["fused", "python"])
+@pytest.mark.parametrize("engine", ["compiled", "python"])
 def test_an_engine_that_a_layer_names_is_passed_over_and_is_its_own_again(engine):
     layer = minirnn.LSTM(3, 4, rng=onp.random.default_rng(0), engine=engine)
     assert "f" in analysis.record(layer, onp.zeros((2, 1, 3), onp.float32))

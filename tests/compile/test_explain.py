@@ -1,5 +1,6 @@
 import io
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
 
@@ -23,6 +24,18 @@ def test_it_shows_both_programs_before_and_after_the_passes(layer):
     assert "step by step:" in text
     assert "stored for backward: the states, and" in text
     assert "summed over all steps:" in text
+    assert "\nruns as native code: " in text or "\nruns on generated NumPy: llvmlite is not installed" in text
+
+
+def test_it_says_why_there_is_no_native_code():
+    text = explained(minirnn.Recurrent(meeting(2, 3)), 2)
+    assert "there is no native code for it: rows of the batch meet" in text
+
+
+@minirnn.cell(w=("hidden", "input"))
+def meeting(p, h, x):
+    h = anp.tanh(x @ p.w.T + h - 0.1 * anp.sum(h, axis=0, keepdims=True))
+    return h, h
 
 
 def test_a_layer_without_a_cell_is_an_error():

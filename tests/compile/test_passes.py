@@ -138,7 +138,7 @@ def results(traced, given, reuse=True, **choices):
     layout, space = layout_of(traced, placed), {}
     exec(numpy_block.emit(placed, "test", reuse=reuse), space)
     program = build.program_of(
-        type("Module", (), {k: staticmethod(v) for k, v in space.items() if callable(v)}), layout, False
+        type("Module", (), {k: staticmethod(v) for k, v in space.items() if callable(v)}), layout
     )
     xs, states = tree.leaves(given.xs), tree.leaves(given.state)
     problem_ = sequence.Problem(program, tree.leaves(given.cell), xs, None, None)

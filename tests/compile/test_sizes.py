@@ -1,4 +1,4 @@
-"""Sizes beyond every threshold of a compiled sequence, named where crossed: blocks, shares, pieces, Numba or not.
+"""Sizes beyond every threshold of a compiled sequence, named where crossed: blocks, shares, pieces.
 
 Expected values are the reference loop's, which knows none of them.
 """
@@ -12,19 +12,19 @@ from compile_cases import Problem, error, numbers, problem, worst
 
 import minirnn
 from minirnn import tree
+from minirnn.call import Call
 from minirnn.compile import engine, sequence
 from minirnn.functional import linear, sigmoid, tanh
-from minirnn.kernels.tier import tier
+from minirnn.tier import tier
 
 STEPS, ROWS = 90, 24
 LENGTHS = onp.concatenate([[STEPS, 1, 0], onp.arange(ROWS - 3) * 4 + 2])
-no_numba = pytest.mark.skipif(find_spec("numba") is None, reason="Numba is not installed")
-TIERS = ["numpy", pytest.param("numba", marks=[no_numba, pytest.mark.slow])]  # a minute to compile, on a busy machine
+no_llvm = pytest.mark.skipif(find_spec("llvmlite") is None, reason="llvmlite is not installed")
+TIERS = ["numpy", pytest.param("native", marks=no_llvm)]
 
 
 class Mixed(minirnn.Cell):
-    """Two states of different widths and a counter (an integer one is not for Numba); two inputs; two outputs, none of
-    which is a state."""
+    """Two states of different widths and a counter; two inputs; two outputs, none of which is a state."""
 
     def __init__(self, hidden, counter):
         rng = onp.random.default_rng(0)
@@ -50,18 +50,18 @@ class Mixed(minirnn.Cell):
         return (h, memory, count + 1), {"shown": np.concatenate([h, memory], axis=1), "sum": np.sum(memory, axis=1)}
 
 
-def long_problem(on="numpy", steps=STEPS, rows=ROWS):
-    return problem(Mixed(48, "i8" if on == "numpy" else "f8"), steps, rows)
+def long_problem(steps=STEPS, rows=ROWS):
+    return problem(Mixed(48, "i8"), steps, rows)
 
 
 def gated_problem(steps, rows):
-    """A cell that Numba compiles in some seconds, once for all tests here."""
+    """A cell of matrix products, one after the other."""
     return problem(minirnn.cells.MGU(20, 30, rng=onp.random.default_rng(0), dtype=onp.float64), steps, rows)
 
 
 def blocks(given, steps=STEPS, rows=ROWS):
     """How many blocks a share of these rows makes forward and backward."""
-    program = engine.program_for(*given)
+    program = engine.program_for(Call(*given, None, False, None))
     made = sequence.Problem(program, [], [onp.zeros((steps, rows, 1))], None, None)
     return [-(-steps // made.block_steps(rows, backward)) for backward in (False, True)]
 
@@ -88,14 +88,14 @@ def small_blocks(monkeypatch):
 @pytest.mark.parametrize("way", WAYS)
 class TestBeyondABlock:
     def test_results_and_gradients(self, way, on):
-        given = long_problem(on)
+        given = long_problem()
         with tier(on):
-            assert engine.program_for(*given).native == (on == "numba")
+            assert engine.program_for(Call(*given, None, False, None)).native == (on == "native")
             assert min(blocks(given)) > 2  # BLOCK_NUMBERS is crossed in both passes
             assert error(given, **WAYS[way]) < 1e-10
 
     def test_results_where_nothing_is_differentiated(self, way, on):
-        given = long_problem(on)
+        given = long_problem()
         with tier(on):
             found = tree.leaves(minirnn.scan(*given, engine="compiled", **WAYS[way]))
         whole = {name: value for name, value in WAYS[way].items() if name != "checkpoint_every"}
@@ -103,19 +103,19 @@ class TestBeyondABlock:
         assert worst(found, expected) < 1e-12
 
     def test_threads_that_share_the_rows(self, way, on, monkeypatch):
-        """SHARE is crossed: three shares of unequal numbers of rows, in Numba."""
+        """SHARE is crossed: three shares of unequal numbers of rows, in native code."""
         monkeypatch.setattr(sequence, "SHARE", 1e4)
         before = minirnn.get_num_threads()
         try:
             minirnn.set_num_threads(5)
             with tier(on):
-                given = long_problem(on)
+                given = long_problem()
                 assert error(given, **WAYS[way]) < 1e-10
         finally:
             minirnn.set_num_threads(before)
 
 
-@pytest.mark.parametrize("on", ["numpy", pytest.param("numba", marks=no_numba)])
+@pytest.mark.parametrize("on", ["numpy", pytest.param("native", marks=no_llvm)])
 def test_a_sequence_longer_than_a_block_of_its_real_size(on):
     given = gated_problem(400, 32)
     with tier(on):
@@ -125,34 +125,21 @@ def test_a_sequence_longer_than_a_block_of_its_real_size(on):
     assert worst(tree.leaves(found), tree.leaves(minirnn.scan(*given, engine="python"))) < 1e-12
 
 
-@no_numba
+@no_llvm
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_shares_of_the_real_size(count):
     given = gated_problem(120, 26)
     before = minirnn.get_num_threads()
     try:
         minirnn.set_num_threads(count)
-        with tier("numba"):
-            program = engine.program_for(*given)
+        with tier("native"):
+            program = engine.program_for(Call(*given, None, False, None))
             made = sequence.Problem(program, [], [given.xs], None, None)
             assert len(made.shares()) == count  # SHARE is crossed as often as there are threads
             assert [row for lo, hi in made.shares() for row in range(lo, hi)] == list(range(26))
             assert error(given, lengths=onp.arange(26) + 95) < 1e-10
     finally:
         minirnn.set_num_threads(before)
-
-
-@no_numba
-def test_a_call_that_is_large_enough_is_compiled_by_numba_and_a_small_one_is_not():
-    """NATIVE is crossed by the steps alone; both give the reference's numbers."""
-    native = []
-    for steps in (3, 300):
-        given = gated_problem(steps, 7)
-        native.append(engine.program_for(*given).native)
-        assert error(given) < 1e-10
-    assert native == [False, True]
-    with tier("numpy"):
-        assert not engine.program_for(*given).native
 
 
 class Meeting(minirnn.Cell):

@@ -57,7 +57,7 @@ def test_a_wrong_program_is_caught_on_any_numbers(slip, given, monkeypatch):
     monkeypatch.setattr(verify, "_compiled", lambda *args: slip(*original(*args)))
     made = given()
     engine._known.clear()
-    with pytest.raises(verify.CompilerError, match=r"relative(.|\n)*def backward"):
+    with pytest.raises(verify.CompilerError, match=r"relative(.|\n)*backward:"):
         minirnn.scan(*made, engine="compiled")
 
 

@@ -23,7 +23,6 @@ from minirnn import (
     Stacked,
     TimeReversed,
     engines,
-    reference,
     tree,
 )
 
@@ -170,11 +169,11 @@ def ran(monkeypatch):
     """The names of the cells that ran on the engine "noted"."""
     names = []
 
-    def run(cell, *call):
-        names.append(type(cell).__name__)
-        return reference.run(cell, *call)
+    def prepare(call):
+        names.append(type(call.cell).__name__)
+        return engines._reference(call)
 
-    monkeypatch.setattr(engines, "_engines", [*engines._engines, engines.Engine("noted", lambda *_: None, run)])
+    monkeypatch.setattr(engines, "_engines", [*engines._engines, engines.Engine("noted", prepare)])
     return names
 
 

@@ -198,7 +198,7 @@ float32_xs = np.ones((T, B, I), np.float32)
         (lambda: GRU(I, H, num_layers=0), ValueError, "num_layers=0"),
         (lambda: GRU(I, H, 2, dropout=1.5), ValueError, "dropout 1.5"),
         (lambda: GRU(I, H, dropout=0.5), ValueError, "acts between layers, and there is one"),
-        (lambda: GRU(I, H, engine="turbo"), ValueError, "engine='turbo' came, one of auto, fused, compiled, python"),
+        (lambda: GRU(I, H, engine="turbo"), ValueError, "engine='turbo' came, one of auto, compiled, python"),
         (lambda: RNN(I, H, nonlinearity="cube"), ValueError, "tanh or relu"),
         (lambda: LSTM(I, H, proj_size=H), ValueError, "proj_size=4 came"),
         (lambda: Stacked([]), ValueError, "no layers came"),

@@ -104,7 +104,7 @@ def test_the_memory_is_not_lost_whatever_is_dropped(kind, rng):
 
 
 @each
-@pytest.mark.parametrize("engine", ["auto", "fused", "python"])
+@pytest.mark.parametrize("engine", ["auto", "compiled", "python"])
 def test_without_an_rng_it_is_the_plain_cell_on_any_engine(kind, engine, rng):
     cell, plain = pair(kind)
     xs = rng.standard_normal((T, B, I))

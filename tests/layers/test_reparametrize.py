@@ -79,7 +79,7 @@ def test_second_derivatives_and_forward_mode_agree_with_differences(make, rng):
 
 
 @each
-@pytest.mark.parametrize("chosen", ["auto", "fused"])
+@pytest.mark.parametrize("chosen", ["auto", "compiled"])
 def test_every_engine_gives_the_references_numbers(make, chosen, rng):
     layer, xs = moved(make(LSTM(I, H, rng=rng, dtype=np.float64))), rng.standard_normal((T, B, I))
 

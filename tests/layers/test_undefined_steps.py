@@ -8,7 +8,7 @@ from padded_batches import assert_alone_is_the_same
 
 import minirnn
 from minirnn import Bidirectional, Cell, Recurrent, Stacked, TimeReversed
-from minirnn.kernels.tier import tier
+from minirnn.tier import tier
 
 LENGTHS = [4, 1, 3, 0]
 SHAPES = {"w": ("hidden", "input"), "u": ("hidden", "hidden")}
@@ -92,7 +92,7 @@ def test_an_undefined_step_on_every_engine(cell, engine, every, rng):
 
 @pytest.mark.parametrize("cell", [logarithm, clock])
 def test_an_undefined_step_in_native_code(cell, rng):
-    with tier("numba"):
+    with tier("native"):
         check(Recurrent(made(cell, rng), engine="compiled"))
 
 

@@ -95,7 +95,7 @@ def test_a_dropped_weight_gets_no_gradient(rng):
 
 
 @each
-@pytest.mark.parametrize("chosen", ["auto", "fused"])
+@pytest.mark.parametrize("chosen", ["auto", "compiled"])
 def test_every_engine_gives_the_references_numbers(make, chosen, rng):
     layer, xs = made(make), rng.standard_normal((T, B, I))
 

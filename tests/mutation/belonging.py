@@ -3,13 +3,12 @@
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("core", "compile", "kernels", "layers", "gradcheck", "train", "data", "optim", "interop")
+ROOMS = ("core", "compile", "layers", "gradcheck", "train", "data", "optim", "interop")
 
 # by room: folders and files that test it, in the order in which they run; "core" are the files of minirnn/ itself
 TESTS = {
     "core": ["tests/test_*.py", "tests/layers/test_recurrent.py", "tests/layers/test_cell.py"],
     "compile": ["tests/compile", "tests/test_engines.py"],
-    "kernels": ["tests/kernels", "tests/bptt/test_bptt_agreement.py", "tests/test_reference.py"],
     "layers": ["tests/layers", "tests/layers/cells", "tests/test_summary.py"],
     "gradcheck": ["tests/gradcheck", "tests/cli/test_check.py"],
     "train": ["tests/train", "tests/cli/test_train_options.py", "tests/cli/test_train_and_sample.py"],
@@ -25,12 +24,12 @@ MORE = {
     "transform.py": ["tests/test_primitive.py", "tests/test_reference.py"],
     "primitive.py": ["tests/test_functional.py", "tests/test_transform.py"],
     "boxes.py": ["tests/test_transform.py"],
-    "bundle.py": ["tests/kernels/test_kernel_calls.py", "tests/test_primitive.py"],
+    "bundle.py": ["tests/compile/test_classic_calls.py", "tests/test_primitive.py"],
     "checks.py": ["tests/layers/test_lengths.py", "tests/test_engines.py"],
     "loop.py": ["tests/test_reference.py", "tests/test_engines.py"],
     "late.py": ["tests/test_engines.py"],
     "printing.py": ["tests/test_module.py", "tests/test_summary.py"],
-    "threads.py": ["tests/test_threads.py", "tests/kernels/test_tiers_and_threads.py"],
+    "threads.py": ["tests/test_threads.py", "tests/compile/test_tiers_and_threads.py"],
     "whole_file.py": ["tests/test_whole_file.py", "tests/train/test_faults.py"],
 }
 

@@ -64,7 +64,7 @@ def test_a_twin_that_is_another_cell_is_not_timed(twin, says):
 
 def test_the_engine_is_named_and_why_it_is_no_faster_one():
     what = Pass(SIZES[0], "forward")
-    assert engine_of(minirnn.LSTMCell, what) == ("fused", "")
+    assert engine_of(minirnn.LSTMCell, what) == ("compiled", "")
     assert engine_of(speed_cells.summing, what) == ("compiled", "")
     engine, reason = engine_of(speed_cells.branching, what)
     assert engine == "python"
@@ -75,7 +75,7 @@ def test_compilation_takes_time_and_leaves_nothing_behind(monkeypatch, tmp_path)
     monkeypatch.setenv("MINIRNN_CACHE", str(tmp_path))
     found = seconds_of_compilation(speed_cells.summing, Pass((2, 3, 6, 7)))
     assert found["numpy"] > 0
-    assert found["numba"] == 0  # so small a pass is not worth it
+    assert found["native"] == 0  # so small a pass is not worth it
     assert not list(tmp_path.iterdir())
 
 

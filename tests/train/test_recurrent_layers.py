@@ -10,9 +10,9 @@ import pytest
 from minirnn import cells, tree
 from minirnn.data import Corpus
 from minirnn.data.tasks import make_task
-from minirnn.kernels.tier import tier
 from minirnn.layers import GRU, Recurrent, Stacked
 from minirnn.layers.counted import Counted
+from minirnn.tier import tier
 from minirnn.train import (
     LanguageModel,
     TrainConfig,

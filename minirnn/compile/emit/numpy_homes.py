@@ -1,10 +1,10 @@
 """Where the values of a block of steps live in generated NumPy code, before a line of it is written."""
 
 from minirnn.compile.buffers import plan_buffers
-from minirnn.compile.emit.writer import UFUNCS, Writer, dims_text, once_nodes
+from minirnn.compile.emit.writer import UFUNCS, Writer, dims_text
 from minirnn.compile.ir import Node
 from minirnn.compile.keep import VIEWS
-from minirnn.compile.place import Placed, Program
+from minirnn.compile.place import Placed, Program, once_nodes
 from minirnn.compile.when import When
 
 __all__ = ["Homes"]

@@ -4,16 +4,16 @@ A Writer knows the names of values and the text of an operation. Once and Finish
 parameters alone, and those that make the parameters' gradients of the sums over all blocks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from minirnn.compile.ir import BATCH, ELEMENTWISE, Node, is_scalar, shape_text
 from minirnn.compile.keep import VIEWS
-from minirnn.compile.place import Placed, Program
+from minirnn.compile.place import Placed, Program, once_nodes
 
-__all__ = ["HEADER", "UFUNCS", "Finish", "Once", "Writer", "constant_text", "dims_text", "number_text", "once_nodes"]
+__all__ = ["HEADER", "UFUNCS", "Finish", "Once", "Writer", "constant_text", "dims_text", "number_text"]
 
 UFUNCS = {"add": "add", "sub": "subtract", "mul": "multiply", "div": "true_divide", "pow": "power", "mod": "mod"}
 UFUNCS |= {"neg": "negative", "abs": "absolute"}
@@ -63,20 +63,11 @@ class Writer:
 
     def __init__(self, placed: Placed, constants: dict[Node, str]):
         self.placed, self.constants, self.lines = placed, constants, list[str]()
+        self.of_kind = placed.of_kind
+        self.results: Callable[[str], list[Any]] = placed.results
         self.names: dict[Node, str] = {}
         for k, node in enumerate(self.of_kind("parameter")):
             self.names[node] = f"p[{k}]"
-
-    def of_kind(self, kind: str) -> list[Node]:
-        return [node for node in self.placed.graph.inputs if node.attrs[0] == kind]
-
-    def results(self, kind: str) -> list[Any]:
-        """The outputs of a kind in the order of the arguments that they belong to; None where there is none."""
-        of = {"state": "state", "d_state": "state", "d_input": "input", "d_parameter": "parameter"}
-        found = self.placed.graph.outputs
-        if kind == "output":
-            return [node for (what, _), node in found.items() if what == kind]
-        return [found.get((kind, node.attrs[1])) for node in self.of_kind(of[kind])]
 
     def put(self, line: str, indent: int = 1) -> None:
         self.lines.append("    " * indent + line)
@@ -190,11 +181,6 @@ class Once(Writer):
             self.put(f"c{k} = {self.expression(node, '')}  # {shape_text(node.shape)}")
         names = [f"c{k}" for k in range(len(once_nodes(program)))]
         self.put(f"return ({', '.join(names)}{',' * (len(names) == 1)})")
-
-
-def once_nodes(program: Program) -> list[Node]:
-    """What is computed of the parameters alone, and kept."""
-    return [n for n in program.once if n.op != "const" and not (n.op == "broadcast" and n.operands[0].op == "const")]
 
 
 class Finish(Writer):

@@ -1,11 +1,12 @@
 """Forms that derivative rules leave, in the words that a person would have written.
 
 a + (-b) -> a - b            x ** 2 -> x * x             transpose(a) @ b -> a.T @ b, within the product
+row.T @ b -> column @ b
 x ** -0.5 -> 1 / sqrt(x)     g / cosh(x) ** 2 -> g * (1 - tanh(x) ** 2)
 x > 0 -> max(x, 0) > 0       where max(x, 0) is there: what is stored for relu's derivative is its value
 """
 
-from minirnn.compile.ir import Graph, Node, const, is_scalar, make, rewrite
+from minirnn.compile.ir import BATCH, Graph, Node, const, is_scalar, make, rewrite
 
 __all__ = ["algebra"]
 
@@ -97,6 +98,8 @@ def _matmul(node: Node) -> Node | None:
     for k in range(2):
         if operands[k].op == "transpose":
             operands[k], flags[k] = operands[k].operands[0], not flags[k]
+    if flags[0] and operands[0].shape[0] == 1 and operands[0].shape[1] % BATCH == 0:  # a row of rows of the batch
+        operands[0], flags[0] = make("reshape", operands[0], attrs=(operands[0].shape[1], 1)), False
     return make("matmul", *operands, attrs=tuple(flags)) if operands != list(node.operands) else None
 
 

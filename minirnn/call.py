@@ -1,0 +1,62 @@
+"""One call of scan, looked at once: what came, its arrays, and how they are nested."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minirnn import tree
+from minirnn.boxes import check_alive, shape_of
+from minirnn.checks import as_state, check_lengths, check_positive
+from minirnn.module import Array, Module
+
+__all__ = ["Call"]
+
+
+class Call:
+    """Checked arguments of `scan`.
+
+    columns, states: the leaves of xs and state; rebuild_xs, rebuild_state: their nestings. steps, batch: T and B.
+    lengths: (B,) integers or None; every: as checkpoint_every.
+    """
+
+    __slots__ = (
+        "batch", "cell", "columns", "every", "lengths", "rebuild_state", "rebuild_xs", "reverse", "state", "states",
+        "steps", "xs",
+    )  # fmt: skip
+    columns: Sequence[Any]
+    states: Sequence[Any]
+    rebuild_xs: Callable[[Sequence[Any]], Any]
+    rebuild_state: Callable[[Sequence[Any]], Any]
+
+    def __init__(self, cell: Any, state: Any, xs: Any, lengths: Any, reverse: bool, every: int | None):
+        """ValueError, TypeError: what `scan` says of its arguments."""
+        check_alive((state, xs), "scan")
+        if isinstance(cell, Module):
+            check_alive(cell, f"scan: {type(cell).__name__}")
+        elif not callable(cell):
+            raise TypeError(f"scan: {type(cell).__name__} came as cell, a Cell or a step function was expected")
+        if type(state) in (tuple, list) and isinstance(cell, Module) and hasattr(cell, "initial_state"):
+            state = as_state("scan: state", cell.initial_state(len(state[0]) if state else 1), state)
+        if every is not None:
+            (every,) = check_positive("scan", checkpoint_every=every)
+        self.cell, self.state, self.xs, self.reverse, self.every = cell, state, xs, reverse, every
+        self.columns, self.rebuild_xs = tree.flatten(xs)
+        self.states, self.rebuild_state = tree.flatten(state)
+        self.steps, self.batch = self._steps_and_batch()
+        self.lengths: Array | None = None if lengths is None else check_lengths(lengths, self.steps, self.batch)
+
+    def _steps_and_batch(self) -> tuple[int, int]:
+        shapes = [shape_of(column) for column in self.columns]
+        if not shapes:
+            raise ValueError("scan: xs holds no array")
+        if any(len(shape) < 2 or shape[:2] != shapes[0][:2] for shape in shapes):
+            named = {path: shape_of(leaf) for path, leaf in tree.named_leaves(self.xs, "xs")}
+            raise ValueError(f"scan: xs has shapes {named}; arrays (T, B, ...) with one T and one B were expected")
+        steps, batch = shapes[0][:2]
+        if any(shape_of(leaf)[:1] != (batch,) for leaf in self.states):
+            path, shape = next(
+                (p, shape_of(a)) for p, a in tree.named_leaves(self.state, "state") if shape_of(a)[:1] != (batch,)
+            )
+            raise ValueError(
+                f"scan: {path} has shape {shape}; xs has a batch of {batch}, so (B={batch}, ...) was expected"
+            )
+        return steps, batch

@@ -1,0 +1,160 @@
+"""A loop program run in Python, one number at a time, every index checked: what printed code is held equal to.
+
+Memory is given as flat arrays by name. Packed matrices are kept as they are, in the order of their rows.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from minirnn.compile.ir import ELEMENTWISE
+from minirnn.compile.loops.program import (
+    ColumnSum,
+    For,
+    Function,
+    Index,
+    Let,
+    Line,
+    Map,
+    Multiply,
+    MultiplyTransposed,
+    Number,
+    Pack,
+    Reduce,
+    Ref,
+    Slot,
+    Statement,
+    When,
+)
+
+__all__ = ["interpret"]
+
+Array = np.ndarray
+_STARTS = {"sum": 0.0, "prod": 1.0, "amax": -math.inf, "amin": math.inf}
+_JOIN = {"sum": np.add, "prod": np.multiply, "amax": np.maximum, "amin": np.minimum}
+
+
+def interpret(
+    function: Function, memory: Mapping[str, Array], integers: Mapping[str, int], sizes: Sequence[int | float] = ()
+) -> None:
+    """Run the program on this memory, which it writes to. IndexError: it reaches beyond one of the arrays."""
+    with np.errstate(all="ignore"):
+        _Run(memory, integers, sizes).body(function.body)
+
+
+class _Run:
+    def __init__(self, memory: Mapping[str, Array], integers: Mapping[str, int], sizes: Sequence[int | float]):
+        self.memory, self.variables, self.sizes = memory, dict(integers), sizes
+
+    def body(self, body: Sequence[Statement]) -> None:
+        for statement in body:
+            getattr(self, f"_{type(statement).__name__}")(statement)
+
+    # ------------------------------------------------------------ integers and memory
+    def _size(self, size: Any) -> int:
+        return int(self._number(size))
+
+    def _number(self, number: Any) -> Any:
+        return self.sizes[number.k] if isinstance(number, Slot) else number
+
+    def _value(self, index: Index) -> int:
+        return sum(self._size(k) * math.prod([self.variables[name] for name in names]) for k, names in index)
+
+    def _at(self, ref: Ref, row: int, entries: Sequence[int] = ()) -> int:
+        strides = ref.strides[len(ref.strides) - len(entries) :] if entries else ()
+        offset = sum(self._size(s) * k for s, k in zip(strides, entries, strict=True))
+        return self._checked(ref.memory, self._value(ref.at) + self._size(ref.row) * row + offset)
+
+    def _checked(self, name: str, at: int) -> int:
+        if not 0 <= at < len(self.memory[name]):
+            raise IndexError(f"{name}[{at}], of {len(self.memory[name])} numbers")
+        return at
+
+    def _load(self, ref: Ref, row: int, entries: Sequence[int] = ()) -> Any:
+        value = self.memory[ref.memory][self._at(ref, row, entries)]
+        return value != 0 if ref.dtype == "bool" else value
+
+    def _matrix(self, ref: Ref, rows: int, columns: int) -> Array:
+        stride = ref._replace(strides=ref.strides or (0,))
+        return np.array([[self._load(stride, r, (c,)) for c in range(columns)] for r in range(rows)], ref.dtype)
+
+    # ------------------------------------------------------------ control
+    def _For(self, loop: For) -> None:
+        steps = range(self._value(loop.times))
+        for k in reversed(steps) if loop.reverse else steps:
+            self.variables[loop.var] = k
+            self.body(loop.body)
+
+    def _When(self, when: When) -> None:
+        if any(self.variables[flag] for flag in when.flags):
+            self.body(when.body)
+
+    def _Let(self, let: Let) -> None:
+        self.variables[let.name] = self._value(let.value) % 2
+
+    # ------------------------------------------------------------ loops over rows
+    def _Map(self, work: Map) -> None:
+        spans = [range(self._size(dim)) for dim in work.dims]
+        for row in range(self._value(work.rows)):
+            if work.where is not None and not self._load(work.where, row):
+                continue
+            for entries in itertools.product(*spans):
+                values = {name: self._load(ref, row, entries) for name, ref in work.loads}
+                for line in work.lines:
+                    values[line.name] = self._line(line, values)
+                for name, ref in work.stores:
+                    self.memory[ref.memory][self._at(ref, row, entries)] = values[name]
+
+    def _line(self, line: Line, values: Mapping[str, Any]) -> Any:
+        of, made = np.dtype(line.of).type, []
+        for k, operand in enumerate(line.operands):
+            value = self._number(operand.value) if isinstance(operand, Number) else values[operand]
+            made.append(np.bool_(value) if line.op == "where" and k == 0 else of(value))
+        if line.op in ("copy", "cast"):
+            return np.dtype(line.dtype).type(made[0])
+        return np.dtype(line.dtype).type(ELEMENTWISE[line.op](*made))
+
+    def _Reduce(self, work: Reduce) -> None:
+        free, axes = ([range(self._size(dim)) for dim in dims] for dims in (work.free, work.axes))
+        dtype = np.dtype(work.out.dtype).type
+        for row in range(self._value(work.rows)):
+            for outer in itertools.product(*free):
+                total = dtype(_STARTS[work.op])
+                for inner in itertools.product(*axes):
+                    product = dtype(1)
+                    for ref in work.sources:
+                        product = product * self._load(ref, row, (*outer, *inner))
+                    total = _JOIN[work.op](total, product)
+                self.memory[work.out.memory][self._at(work.out, row, outer)] = total
+
+    # ------------------------------------------------------------ products
+    def _Pack(self, work: Pack) -> None:
+        rows, width = self._value(work.rows), self._size(work.width)
+        matrix = self._matrix(work.source, rows, width)
+        to = self.memory[work.memory]
+        self._checked(work.memory, rows * width - 1)
+        to[: rows * width] = matrix.reshape(-1)
+
+    def _Multiply(self, work: Multiply) -> None:
+        rows, k, n = self._value(work.rows), self._size(work.k), self._size(work.n)
+        right = self.memory[work.packed][: k * n].reshape(k, n)
+        product = self._matrix(work.left, rows, k) @ right
+        for r, c in itertools.product(range(rows), range(n)):
+            self.memory[work.out.memory][self._at(work.out._replace(strides=(1,)), r, (c,))] = product[r, c]
+
+    def _MultiplyTransposed(self, work: MultiplyTransposed) -> None:
+        rows, m, n = self._value(work.rows), self._size(work.m), self._size(work.n)
+        right = self.memory[work.packed][: rows * n].reshape(rows, n)
+        self._add(work.out, (self._matrix(work.left, rows, m).T @ right).reshape(-1))
+
+    def _ColumnSum(self, work: ColumnSum) -> None:
+        rows, width = self._value(work.rows), self._size(work.width)
+        self._add(work.out, self._matrix(work.source._replace(strides=(1,)), rows, width).sum(0))
+
+    def _add(self, name: str, values: Array) -> None:
+        self._checked(name, len(values) - 1)
+        before = 0 if self.variables["starts"] else self.memory[name][: len(values)]
+        self.memory[name][: len(values)] = before + values

@@ -1,0 +1,80 @@
+"""A loop program as lines for a reader.
+
+for t in n
+    map b x (300): v0 = tanh(a0) from a0 = f v1[300*b*t] -> s0[300*b + 300*b*t]
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from minirnn.compile.loops.program import (
+    ColumnSum,
+    For,
+    Function,
+    Index,
+    Let,
+    Map,
+    Multiply,
+    MultiplyTransposed,
+    Number,
+    Pack,
+    Reduce,
+    Ref,
+    Statement,
+    When,
+)
+
+__all__ = ["listing"]
+
+
+def listing(function: Function) -> str:
+    """The program's text."""
+    return "\n".join([f"{function.name}:", *_body(function.body, "    ")])
+
+
+def _body(body: Sequence[Statement], pad: str) -> Iterator[str]:
+    for statement in body:
+        yield pad + _text(statement)
+        if isinstance(statement, (For, When)):
+            yield from _body(statement.body, pad + "    ")
+
+
+def _text(statement: Statement) -> str:
+    match statement:
+        case For(var, times, _, reverse):
+            return f"for {var} in {_index(times)}{', from the last' if reverse else ''}"
+        case When(flags):
+            return f"when {' or '.join(flags)}"
+        case Let(name, value):
+            return f"{name} = ({_index(value)}) mod 2"
+        case Map(rows, dims, loads, lines, stores, where):
+            made = "; ".join([f"{v.name} = {v.op}({', '.join(map(_operand, v.operands))})" for v in lines])
+            came = ", ".join([f"{name} = {_ref(ref)}" for name, ref in loads])
+            to = ", ".join([f"{name} -> {_ref(ref)}" for name, ref in stores])
+            over = "" if where is None else f" where {_ref(where)}"
+            return f"map {_index(rows)} x {dims}{over}: {came}; {made}; {to}"
+        case Reduce(op, rows, free, axes, sources, out):
+            return f"{op} {_index(rows)} x {free} over {axes}: {' * '.join(map(_ref, sources))} -> {_ref(out)}"
+        case Pack(source, rows, width, memory):
+            return f"pack {_index(rows)} x {width}: {_ref(source)} -> {memory}"
+        case Multiply(out, left, packed, rows, k, n):
+            return f"multiply {_index(rows)} x {k} x {n}: {_ref(left)} @ {packed} -> {_ref(out)}"
+        case MultiplyTransposed(out, left, packed, m, rows, n):
+            return f"multiply {m} x {_index(rows)} x {n}: {_ref(left)}.T @ {packed} -> {out}"
+        case ColumnSum(out, source, rows, width):
+            return f"sum of {_index(rows)} rows x {width}: {_ref(source)} -> {out}"
+
+
+def _operand(operand: Any) -> str:
+    return f"{operand.value}" if isinstance(operand, Number) else str(operand)
+
+
+def _index(index: Index) -> str:
+    return (
+        " + ".join(["*".join([str(k), *names]) if k != 1 or not names else "*".join(names) for k, names in index])
+        or "0"
+    )
+
+
+def _ref(ref: Ref) -> str:
+    return f"{ref.memory}[{_index(ref.at)}; {ref.row}, {', '.join(map(str, ref.strides))}]"

@@ -1,0 +1,220 @@
+"""A compiled call among differentiable functions: its results, its backward pass, and how these move (moving.py)."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from minirnn import bundle, reference, tree
+from minirnn.boxes import dtype_of, shape_of
+from minirnn.call import Call
+from minirnn.compile import sequence
+from minirnn.compile.moving import Gradient, Moving, are_floats
+from minirnn.compile.order import Order
+from minirnn.compile.program import Program
+from minirnn.module import Array, Module
+from minirnn.transform import jvp
+
+__all__ = ["run"]
+
+MovingProgram = Callable[[Call], Program | None]
+
+
+def run(call: Call, program: Program, rebuild: Callable[..., Any], moving: MovingProgram) -> tuple[Any, Any]:
+    """(final state, outputs) of a call; rebuild: the outputs' nesting, of their leaves; moving(call): the program of
+    the call of the moving cell, or None.
+
+    Sequences of different lengths where rows of the batch meet are the reference's: what stands beside a sequence that
+    is over then matters.
+    """
+    if call.lengths is not None and not (program.layout.row_wise and call.lengths.any()):
+        return reference.run(call.cell, call.state, call.xs, call.lengths, call.reverse, call.every)
+    rule = Compiled(call, program, moving)
+    results = bundle.call(rule, [*call.columns, *call.states, *_arrays_of(call.cell)])
+    count = len(program.layout.outputs)
+    return call.rebuild_state(results[count:]), rebuild(results[:count])
+
+
+def _arrays_of(cell: Module) -> list[Any]:
+    """The cell's distinct arrays, in the order in which the tree module finds them."""
+    found = list(cell._arrays())
+    if len({id(array) for array in found}) == len(found):
+        return found
+    return tree.leaves(cell)
+
+
+class Compiled(bundle.Rule):
+    """arrays: the inputs, the states, the cell's arrays. Results: the outputs, the final states."""
+
+    def __init__(self, call: Call, program: Program, moving: MovingProgram):
+        super().__init__(self._reference)
+        self.call, self.program, self.moving = call, program, moving
+        self.first_state = len(call.columns)
+        self.first_parameter = self.first_state + len(call.states)
+        self.every = call.every if call.every is not None and call.every < call.steps else None
+
+    def _reference(self, *given: Any) -> tuple[Any, ...]:
+        """The slow twin."""
+        call = self.call
+        bound = tree.flatten(call.cell)[1](given[self.first_parameter :])
+        xs = call.rebuild_xs(given[: self.first_state])
+        state = call.rebuild_state(given[self.first_state : self.first_parameter])
+        final, outputs = reference.run(bound, state, xs, call.lengths, call.reverse, call.every)
+        return *tree.leaves(outputs), *tree.leaves(final)
+
+    def _problem(self, arrays: Sequence[Array]) -> tuple[Order, sequence.Problem]:
+        order = Order(self.call.lengths, self.call.steps, self.call.reverse)
+        xs = [order.there(array) for array in arrays[: self.first_state]]
+        return order, sequence.Problem(self.program, arrays[self.first_parameter :], xs, order.outside, self.every)
+
+    def forward(self, arrays: Sequence[Array], keep: bool) -> tuple[tuple[Array, ...], Any]:
+        (order, problem), states = self._problem(arrays), arrays[self.first_state : self.first_parameter]
+        shape, leaves = arrays[0].shape[:2], self.program.layout.outputs
+        outputs = [np.empty((*shape, *leaf.shape), leaf.dtype) for leaf in leaves]
+        final = [np.empty(array.shape, array.dtype) for array in states]
+        ordered = outputs if order.outside is not None else [order.there(array) for array in outputs]
+        with order.quiet():
+            cache = sequence.forward(problem, states, ordered, final, keep)
+        if order.outside is not None:
+            outputs = [order.back(array) for array in outputs]
+        return (*outputs, *final), (order, problem, cache) if keep else None
+
+    def backward(
+        self, arrays: Sequence[Array], cache: Any, cotangents: Sequence[Any], wanted: Sequence[int]
+    ) -> list[Array]:
+        order, problem, kept = cache
+        layout, count = self.program.layout, len(self.program.layout.outputs)
+        d_outputs = [
+            None if g is None else order.only_inside(g)
+            for g, leaf in zip(cotangents[:count], layout.outputs, strict=True)
+            if leaf.dtype.kind == "f"
+        ]
+        d_final = [g for g, leaf in zip(cotangents[count:], layout.states, strict=True) if leaf.dtype.kind == "f"]
+        asked = set(wanted)
+        d_xs = {
+            i: np.empty(arrays[i].shape, leaf.dtype) if i in asked else None
+            for i, leaf in enumerate(layout.inputs)
+            if leaf.dtype.kind == "f"
+        }
+        ordered = list(d_xs.values())
+        if order.outside is None:
+            ordered = [None if d is None else order.there(d) for d in ordered]
+        of_parameters = any(i >= self.first_parameter for i in asked)
+        with order.quiet():
+            d_first, gradients = sequence.backward(problem, kept, d_outputs, d_final, ordered, of_parameters)
+        if order.outside is not None:
+            if not all(np.isfinite(g).all() for g in gradients if g is not None):
+                return list(super().backward(arrays, None, cotangents, wanted))  # a state that is held: see Order
+            d_xs = {i: None if d is None else order.back(d) for i, d in d_xs.items()}
+        floats = [i for i, leaf in enumerate(layout.states, self.first_state) if leaf.dtype.kind == "f"]
+        found = {**d_xs, **dict(zip(floats, d_first, strict=True))}
+        found |= dict(enumerate(gradients, self.first_parameter))
+        return _apart([found[i] for i in wanted])
+
+    # ------------------------------------------------------------ tangents, and gradients that are differentiated
+    def _moved(self, arrays: Sequence[Any], tangents: dict[int, Any]) -> "_Moved | None":
+        """The rule of the moving call; None where it cannot be compiled."""
+        floats = are_floats(arrays)
+        t = [_tangent(a, tangents.get(i)) for i, a in enumerate(arrays) if floats[i]]
+        of_x, of_state = sum(floats[: self.first_state]), sum(floats[: self.first_parameter])
+        moving = Moving(tree.flatten(self.call.cell)[1](arrays[self.first_parameter :]), t[of_state:])
+        state = self.call.rebuild_state(arrays[self.first_state : self.first_parameter]), t[of_x:of_state]
+        xs = self.call.rebuild_xs(arrays[: self.first_state]), t[:of_x]
+        call = Call(moving, state, xs, self.call.lengths, self.call.reverse, self.call.every)
+        program = self.moving(call)
+        return None if program is None else _Moved(self, call, program, floats)
+
+    def tangent(self, arrays: Sequence[Any], results: Sequence[Any], tangents: dict[int, Any]) -> Sequence[Any]:
+        moved = self._moved(arrays, tangents)
+        if moved is None:
+            return super().tangent(arrays, results, tangents)
+        return moved.tangents_of(moved.forward(moved.arrays, False)[0])
+
+    def tangent_again(self, arrays: Sequence[Any], tangents: dict[int, Any]) -> Sequence[Any]:
+        moved = self._moved(arrays, tangents)
+        if moved is None:
+            return super().tangent_again(arrays, tangents)
+        return moved.tangents_of(bundle.call(moved, moved.arrays))
+
+    def backward_again(self, arrays: Sequence[Any], cotangents: Sequence[Any], wanted: Sequence[int]) -> Sequence[Any]:
+        gradient = Gradient(self, wanted, len(arrays), self._moved)
+        return bundle.call(gradient, [*arrays, *cotangents])
+
+
+class _Moved(Compiled):
+    """The rule of a moving call, with its arrays."""
+
+    def __init__(self, rule: Compiled, call: Call, program: Program, floats: Sequence[bool]):
+        super().__init__(call, program, lambda call: None)
+        self.of, self.floats = rule, floats
+        self.arrays = [*call.columns, *call.states, *tree.leaves(call.cell)]
+
+    def _reference(self, *given: Any) -> tuple[Any, ...]:
+        """The slow twin: the tangent of the rule's."""
+        places = self.places_of_arrays()
+        own, taken = [given[k] for k in places], set(places)
+        moving = [i for i, is_float in enumerate(self.floats) if is_float]
+        tangents = [array for k, array in enumerate(given) if k not in taken]
+
+        def run(*moved: Any) -> tuple[Any, ...]:
+            arrays = list(own)
+            for i, array in zip(moving, moved, strict=True):
+                arrays[i] = array
+            return self.of.twin(*arrays)
+
+        results, moved = jvp(run, [own[i] for i in moving], tangents)
+        count = len(self.of.program.layout.outputs)
+        parts: list[Any] = []
+        for cut in (slice(0, count), slice(count, None)):
+            parts += results[cut]
+            parts += [t for y, t in zip(results[cut], moved[cut], strict=True) if dtype_of(y).kind == "f"]
+        return tuple(parts)
+
+    def places_of_arrays(self) -> list[int]:
+        """Where the rule's arrays stand among those of the moving call: each kind's tangents follow it."""
+        ends = (0, self.of.first_state, self.of.first_parameter, len(self.floats))
+        places, at = list[int](), 0
+        for start, stop in pairwise(ends):
+            places += range(at, at + stop - start)
+            at += stop - start + sum(self.floats[start:stop])
+        return places
+
+    def place_of_result(self, k: int) -> int:
+        """Where the rule's k-th result stands among the moving call's."""
+        outputs = self.of.program.layout.outputs
+        return k if k < len(outputs) else k + sum(leaf.dtype.kind == "f" for leaf in outputs)
+
+    def places_of_tangents(self) -> list[int | None]:
+        """Where the tangents of the rule's results stand; None for what is no float."""
+        places: list[int | None] = []
+        at = 0
+        for leaves in (self.of.program.layout.outputs, self.of.program.layout.states):
+            at += len(leaves)
+            for leaf in leaves:
+                places.append(at if leaf.dtype.kind == "f" else None)
+                at += leaf.dtype.kind == "f"
+        return places
+
+    def tangents_of(self, results: Sequence[Any]) -> list[Any]:
+        """The tangents of the rule's results among the moving call's."""
+        return [
+            _tangent(results[self.place_of_result(k)], None) if place is None else results[place]
+            for k, place in enumerate(self.places_of_tangents())
+        ]
+
+
+def _tangent(array: Any, tangent: Any) -> Any:
+    return np.zeros(shape_of(array), dtype_of(array)) if tangent is None else tangent
+
+
+def _apart(arrays: Sequence[Any]) -> list[Array]:
+    """The arrays, sharing memory with nothing."""
+    seen: set[int] = set()
+    made = []
+    for array in arrays:
+        if array.base is not None or id(array) in seen:
+            array = np.array(array)
+        seen.add(id(array))
+        made.append(array)
+    return made
