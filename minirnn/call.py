@@ -5,7 +5,7 @@ from typing import Any
 
 from minirnn import tree
 from minirnn.boxes import check_alive, shape_of
-from minirnn.checks import as_state, check_lengths, check_positive
+from minirnn.checks import check_lengths, check_positive, nested_as
 from minirnn.module import Array, Module
 
 __all__ = ["Call"]
@@ -35,7 +35,7 @@ class Call:
         elif not callable(cell):
             raise TypeError(f"scan: {type(cell).__name__} came as cell, a Cell or a step function was expected")
         if type(state) in (tuple, list) and isinstance(cell, Module) and hasattr(cell, "initial_state"):
-            state = as_state("scan: state", cell.initial_state(len(state[0]) if state else 1), state)
+            state = nested_as(cell.initial_state(len(state[0]) if state else 1), state)
         if every is not None:
             (every,) = check_positive("scan", checkpoint_every=every)
         self.cell, self.state, self.xs, self.reverse, self.every = cell, state, xs, reverse, every

@@ -13,6 +13,7 @@ __all__ = [
     "as_generator",
     "as_integers",
     "as_state",
+    "nested_as",
     "check_finite",
     "check_float",
     "check_lengths",
@@ -50,12 +51,15 @@ def as_generator(name: str, rng: Any) -> onp.random.Generator:
 
 # ---------------------------------------------------------------- arrays
 def as_array(name: str, value: Any) -> Any:
-    """An array, or a box of autograd's, as it is; another library's by __array__ or DLPack, without a copy where it
-    lies in this memory. TypeError: no array, a masked one, or one that does not come over by itself."""
+    """An array, a box of autograd's, or what stands for an array in NumPy's functions (__array_function__) as it is;
+    another library's by __array__ or DLPack, without a copy where it lies in this memory. TypeError: no array, a masked
+    one, or one that does not come over by itself."""
     if type(value) is onp.ndarray or unboxed(value) is not value:
         return value
     if isinstance(value, onp.ma.MaskedArray):
         raise TypeError(f"{name}: a masked array came, whose mask would be lost; fill it, and say where sequences end")
+    if not isinstance(value, onp.ndarray) and hasattr(type(value), "__array_function__"):
+        return value
     kind = f"{type(value).__module__.partition('.')[0]}.{type(value).__name__}"
     if not (hasattr(value, "__array__") or hasattr(value, "__dlpack__")):
         raise TypeError(f"{name}: {type(value).__name__} came, an array was expected (np.asarray makes one of numbers)")
@@ -141,7 +145,7 @@ def check_lengths(lengths: Any, steps: int, batch: int) -> Array:
 def as_state(name: str, expected: Any, came: Any) -> Any:
     """`came` nested as `expected`, whose named states may come as plain tuples and lists, and arrays as another
     library's. ValueError: another nesting, shape or dtype; TypeError: something else than arrays."""
-    state = _named_as(expected, came)
+    state = nested_as(expected, came)
     for path, leaf in tree.named_leaves(state):
         if not (hasattr(leaf, "shape") or hasattr(leaf, "__array__")):
             wanted = ", ".join(f"{where or 'array'} {shape_of(one)}" for where, one in tree.named_leaves(expected))
@@ -151,13 +155,13 @@ def as_state(name: str, expected: Any, came: Any) -> Any:
     return state
 
 
-def _named_as(expected: Any, came: Any) -> Any:
+def nested_as(expected: Any, came: Any) -> Any:
     """Plain tuples and lists as the tuples and NamedTuples that stand in their places."""
     if not (isinstance(expected, tuple) and isinstance(came, (tuple, list)) and len(came) == len(expected)):
         return came
     if tree.is_namedtuple(came) and type(came) is not type(expected):
         return came
-    parts = [_named_as(one, other) for one, other in zip(expected, came, strict=True)]
+    parts = [nested_as(one, other) for one, other in zip(expected, came, strict=True)]
     return type(expected)(*parts) if tree.is_namedtuple(expected) else tuple(parts)
 
 

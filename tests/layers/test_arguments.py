@@ -194,7 +194,7 @@ def test_tensors_of_torch_are_read_where_they_can_be(torch):
 @pytest.mark.parametrize(
     ("xs", "says"),
     [
-        (Unreadable(), "requires grad.*detach"),
+        pytest.param(Unreadable(), "requires grad.*detach", id="unreadable"),
         (np.ma.array(XS), "a masked array came, whose mask would be lost"),
         ([[1.0, 2.0, 3.0]], "list came, an array was expected"),
         ("text", "str came, an array was expected"),

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minirnn
-from minirnn.layers.lengths import only_inside, reversed_within
+from minirnn.layers.lengths import reversed_within
+from minirnn.padding import only_inside
 
 LENGTHS = st.lists(st.integers(0, 5), min_size=1, max_size=4)
 
