@@ -34,7 +34,11 @@ class Rule:
     """
 
     def __init__(self, twin: Callable[..., tuple[Any, ...]]):
-        self.twin = twin
+        self._twin = twin
+
+    def twin(self, *arrays: Any) -> tuple[Any, ...]:
+        """The results; a rule may say here, too, what its twin is."""
+        return self._twin(*arrays)
 
     def forward(self, arrays: Arrays, keep: bool) -> tuple[tuple[Any, ...], Any]:
         """(results, cache); the cache is None unless `keep`. Arrays are plain here and in the next two."""

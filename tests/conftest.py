@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+import minirnn
+
 settings.register_profile("default", max_examples=25, derandomize=True)
 settings.register_profile("thorough", max_examples=200, derandomize=False, print_blob=True)
 for name in ("default", "thorough"):
@@ -32,6 +34,15 @@ def pytest_unconfigure(config):
 
 
 _cache = pytest.StashKey[str]()
+
+
+@pytest.fixture(autouse=True)
+def threads_as_before():
+    """A test that sets the number of threads, or calls what does, leaves it as it was for the next one."""
+    before = minirnn.get_num_threads()
+    yield
+    if minirnn.get_num_threads() != before:
+        minirnn.set_num_threads(before)
 
 
 @pytest.fixture

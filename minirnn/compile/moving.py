@@ -83,10 +83,9 @@ class Gradient(bundle.Rule):
         count: int,
         moved: Callable[[Arrays, dict[int, Any]], Any],
     ):
-        super().__init__(self._twice)
         self.rule, self.wanted, self.count, self.moved = rule, list(wanted), count, moved
 
-    def _twice(self, *given: Any) -> tuple[Any, ...]:
+    def twin(self, *given: Any) -> tuple[Any, ...]:
         return tuple(bundle.twin_backward(self.rule, given[: self.count], given[self.count :], self.wanted))
 
     def forward(self, arrays: Arrays, keep: bool) -> tuple[tuple[Any, ...], Any]:

@@ -48,13 +48,12 @@ class Compiled(bundle.Rule):
     """arrays: the inputs, the states, the cell's arrays. Results: the outputs, the final states."""
 
     def __init__(self, call: Call, program: Program, moving: MovingProgram):
-        super().__init__(self._reference)
         self.call, self.program, self.moving = call, program, moving
         self.first_state = len(call.columns)
         self.first_parameter = self.first_state + len(call.states)
         self.every = call.every if call.every is not None and call.every < call.steps else None
 
-    def _reference(self, *given: Any) -> tuple[Any, ...]:
+    def twin(self, *given: Any) -> tuple[Any, ...]:
         """The slow twin."""
         call = self.call
         bound = tree.flatten(call.cell)[1](given[self.first_parameter :])
@@ -150,7 +149,7 @@ class _Moved(Compiled):
         self.of, self.floats = rule, floats
         self.arrays = [*call.columns, *call.states, *tree.leaves(call.cell)]
 
-    def _reference(self, *given: Any) -> tuple[Any, ...]:
+    def twin(self, *given: Any) -> tuple[Any, ...]:
         """The slow twin: the tangent of the rule's."""
         places = self.places_of_arrays()
         own, taken = [given[k] for k in places], set(places)

@@ -75,7 +75,7 @@ def test_compilation_takes_time_and_leaves_nothing_behind(monkeypatch, tmp_path)
     monkeypatch.setenv("MINIRNN_CACHE", str(tmp_path))
     found = seconds_of_compilation(speed_cells.summing, Pass((2, 3, 6, 7)))
     assert found["numpy"] > 0
-    assert found["native"] == 0  # so small a pass is not worth it
+    assert found["native"] > 0
     assert not list(tmp_path.iterdir())
 
 
