@@ -86,3 +86,35 @@ def test_two_processes_may_make_the_same_files_at_once(tmp_path):
     printed = {process.communicate()[0] for process in running}
     assert [process.returncode for process in running] == [0, 0]
     assert len(printed) == 1
+
+
+FAR = """
+import ctypes
+import numpy as np
+from minirnn.compile.llvm import objects
+
+libc, a, size, i = ctypes.CDLL(None), ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+libc.mmap.restype, libc.mmap.argtypes, libc.munmap.argtypes = a, [a, size, i, i, i, ctypes.c_long], [a, size]
+reserve = lambda size: libc.mmap(None, size, 0, 0x4022, -1, 0)  # private, anonymous, and of no memory
+
+added = "".join(f"  %x{k + 1} = call double @log1p(double %y{k})\\n  %y{k + 1} = fadd double %x{k + 1}, {k + 0.5}\\n"
+                for k in range(300))
+for k in range(6):
+    objects.load(f"far_{k}", lambda: f"declare double @log1p(double)\\ndefine void @far_{k}(ptr %p) {{\\n"
+        f"  %y0 = load double, ptr %p\\n{added}  store double %y300, ptr %p\\n  ret void\\n}}\\n")
+    out, expected = np.array([k + 0.25]), np.float64(k + 0.25)
+    for n in range(300):
+        expected = np.log1p(expected) + (n + 0.5)
+    objects.function(f"far_{k}")(out.ctypes.data)
+    np.testing.assert_allclose(out[0], expected, rtol=1e-12)
+    for _ in range(2000):  # the gaps that are left, and then all but a page of what 32 bits reach
+        reserve(1 << 13)
+    libc.munmap(reserve(4 << 30) + (4 << 30) - 4096, 4096)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="takes the address space by Linux's mmap")
+def test_code_is_loaded_however_far_its_constants_and_what_it_calls_lie(folder):
+    environment = {**os.environ, "MINIRNN_CACHE": str(folder)}
+    done = subprocess.run([sys.executable, "-c", FAR], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

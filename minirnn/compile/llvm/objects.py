@@ -44,7 +44,9 @@ def _machine(target: Target) -> Any:
         llvm.initialize_all_targets()
         llvm.initialize_all_asmprinters()
     of = llvm.Target.from_triple(target.triple) if target.triple else llvm.Target.from_default_triple()
-    return of.create_target_machine(cpu=target.cpu, features=target.features, opt=2, reloc="pic", codemodel="default")
+    # addresses in full: LLVM lays code, its constants and the C library wherever memory is free, and where 32 bits do
+    # not reach from one to another it ends the process
+    return of.create_target_machine(cpu=target.cpu, features=target.features, opt=2, reloc="static", codemodel="large")
 
 
 @cache

@@ -81,7 +81,7 @@ def _mean(w: "Writer", xs: Value) -> str:
 
 def _max(w: "Writer", xs: Value) -> str:
     highest = w.g.op("ReduceMax", w.only_inside(xs, -np.inf).name, w.g.ints(0), keepdims=0)
-    return _zeros_where_empty(w, highest, xs) if w.lengths else highest
+    return _zeros_where_empty(w, highest, xs)
 
 
 def _zeros_where_empty(w: "Writer", pooled: str, xs: Value) -> str:

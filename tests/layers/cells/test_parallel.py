@@ -184,7 +184,7 @@ def test_parallel_refuses_what_does_not_fit(cell, rng):
     name = type(cell).__name__
     with pytest.raises(ValueError, match=rf"{name}\.parallel: xs has shape"):
         cell.parallel(xs[0])
-    with pytest.raises(TypeError, match=r"use xs\.astype"):
+    with pytest.raises(TypeError, match=r"use np\.asarray\(xs, np\.float64\)"):
         cell.parallel(xs.astype(onp.float32))
     with pytest.raises(ValueError, match=rf"{name}\.parallel: state"):
         cell.parallel(xs, tree.map(lambda leaf: leaf[:1], state))
