@@ -10,8 +10,8 @@ import ctypes
 import functools
 import os
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from typing import Any
 
@@ -20,7 +20,7 @@ import numpy as np
 from minirnn.locks import Lock
 from minirnn.module import Array
 
-__all__ = ["SHARE", "each", "get_num_threads", "product", "set_num_threads", "single_threaded_blas"]
+__all__ = ["SHARE", "each", "get_num_threads", "limited", "product", "set_num_threads", "single_threaded_blas"]
 
 SHARE = 4e6  # multiplications and additions that are worth a thread of their own
 # From here on OpenBLAS wakes its pool: operations of a product of two matrices, and of one with a vector.
@@ -30,6 +30,9 @@ _count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else o
 _jobs: SimpleQueue[Any] = SimpleQueue()
 _workers: list[threading.Thread] = []
 _starting = Lock()
+_limits: list[list[int]] = []  # of the blocks that have not ended, the latest last
+_unlimited = _count
+_limiting = Lock()
 
 
 def get_num_threads() -> int:
@@ -50,6 +53,29 @@ def set_num_threads(n: int) -> None:
     _blas_pools.cache_clear()  # another BLAS may have been loaded since
     for pool in _blas_pools():
         _limit(pool, n)
+
+
+@contextmanager
+def limited(n: int) -> Iterator[None]:
+    """Within the block, kernels and BLAS use up to n threads.
+
+    The number is the whole process's, and blocks of several Python threads overlap: whichever ends last puts back what
+    was there before the first of them began. ValueError: n is no positive integer.
+    """
+    global _unlimited
+    mine = [n]
+    with _limiting:
+        before = _count
+        set_num_threads(n)
+        if not _limits:
+            _unlimited = before
+        _limits.append(mine)
+    try:
+        yield
+    finally:
+        with _limiting:
+            _limits[:] = [limit for limit in _limits if limit is not mine]
+            set_num_threads(_limits[-1][0] if _limits else _unlimited)
 
 
 @functools.cache

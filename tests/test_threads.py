@@ -1,3 +1,4 @@
+import contextlib
 import os
 import threading
 
@@ -26,6 +27,31 @@ def test_a_product_is_the_same_in_any_number_of_threads(count, shape, dtype, rng
     assert found.dtype == dtype
     assert np.allclose(found, a.astype(np.float64) @ b, rtol=0, atol=300 * np.finfo(dtype).eps * k**0.5)
     assert np.array_equal(found, threads.product(a, b))
+
+
+@pytest.mark.parametrize(("ends", "between"), [("latest first", 1), ("earliest first", 4)])
+def test_limits_that_overlap_put_back_what_was_before_them(ends, between, restored):
+    """Trials in threads of one process begin and end as they please."""
+    minirnn.set_num_threads(3)
+    first, second = contextlib.ExitStack(), contextlib.ExitStack()
+    first.enter_context(threads.limited(1))
+    assert minirnn.get_num_threads() == 1
+    second.enter_context(threads.limited(4))
+    assert minirnn.get_num_threads() == 4
+    one, other = (second, first) if ends == "latest first" else (first, second)
+    one.close()
+    assert minirnn.get_num_threads() == between
+    other.close()
+    assert minirnn.get_num_threads() == 3
+
+
+def test_a_limit_that_is_no_number_of_threads_changes_nothing(restored):
+    minirnn.set_num_threads(3)
+    with pytest.raises(ValueError, match="a positive integer was expected"), threads.limited(0):
+        pass
+    with pytest.raises(ZeroDivisionError), threads.limited(2):
+        1 / 0  # noqa: B018
+    assert minirnn.get_num_threads() == 3
 
 
 def test_a_product_differentiates_to_any_order(rng):

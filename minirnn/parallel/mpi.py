@@ -11,7 +11,7 @@ import numpy as np
 
 from minirnn.module import Array
 from minirnn.parallel.communicator import SINGLE, Communicator
-from minirnn.threads import get_num_threads, set_num_threads
+from minirnn.threads import get_num_threads, limited
 
 __all__ = ["MPICommunicator", "communicator", "launched", "rank_threads", "world"]
 
@@ -121,11 +121,9 @@ def rank_threads(comm: Communicator) -> Iterator[int]:
         return
     mine = (_host(), frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None)
     here = [processors for host, processors in comm.gather(mine) if host == mine[0]]
-    set_num_threads(min(before, threads_of(mine[1], here)))
-    try:
-        yield get_num_threads()
-    finally:
-        set_num_threads(before)
+    count = min(before, threads_of(mine[1], here))
+    with limited(count):
+        yield count
 
 
 def threads_of(mine: frozenset[int] | None, here: list[frozenset[int] | None]) -> int:

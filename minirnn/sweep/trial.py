@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minirnn.threads import get_num_threads, set_num_threads
+from minirnn.threads import limited
 from minirnn.whole_file import write_whole
 
 __all__ = [
@@ -92,26 +92,24 @@ class Outcome(NamedTuple):
 
 def run_job(objective: Callable[[dict[str, Any], Trial], float], job: Job) -> Outcome:
     """Run, or go on with, a trial in this process. Whatever it raises becomes its outcome."""
-    start, threads = time.perf_counter(), get_num_threads()
+    start = time.perf_counter()
 
     def done(state: str, score: float | None, reason: str) -> Outcome:
         return Outcome(state, score, reason, time.perf_counter() - start)
 
     try:
-        set_num_threads(job.threads)
-        trial = Trial(job.number, Path(job.folder))
-        if len(attempts(trial.folder)) - job.before > MOST_LOSSES:
-            return worker_lost()
-        trial.check()  # it may have been told to stop while nobody worked on it
-        score = float(objective(dict(job.options), trial))
+        with limited(job.threads):
+            trial = Trial(job.number, Path(job.folder))
+            if len(attempts(trial.folder)) - job.before > MOST_LOSSES:
+                return worker_lost()
+            trial.check()  # it may have been told to stop while nobody worked on it
+            score = float(objective(dict(job.options), trial))
     except PrunedError as pruned:
         return done("pruned", None, str(pruned))
     except SupersededError as superseded:
         return done("superseded", None, str(superseded))
     except BaseException as error:  # sys.exit in an objective ends the objective
         return done("failed", None, _words(error))
-    finally:
-        set_num_threads(threads)
     if score != score or score in (float("inf"), float("-inf")):
         return done("failed", None, f"its score is {score}")
     return done("finished", score, "")

@@ -1,12 +1,14 @@
 """What an attempt says, and hears."""
 
 import json
+import threading
 
 import pytest
 from objectives import troubled
 
 from minirnn.sweep import PrunedError, Trial
 from minirnn.sweep.trial import Job, SupersededError, attempts, read_lines, run_job, tell_to_stop
+from minirnn.threads import get_num_threads
 
 
 def test_reports_are_lines_in_the_trials_folder(tmp_path):
@@ -54,6 +56,24 @@ def test_however_an_attempt_ends_it_is_an_outcome(tmp_path, x, state, reason):
     outcome = run_job(troubled, Job(0, str(tmp_path), {"x": x}, 1))
     assert (outcome.state, outcome.reason) == (state, reason)
     assert json.dumps(outcome)
+
+
+def test_trials_at_a_time_in_one_process_leave_it_its_threads(tmp_path):
+    """A Dask client of the caller's may run them so; the first to begin is the first to end."""
+    before, begun, over = get_num_threads(), threading.Event(), threading.Event()
+    first = lambda options, trial: begun.set() or float(over.wait(60))
+    job = lambda k: Job(k, str(tmp_path / str(k)), {}, before + 1)
+    running = threading.Thread(target=run_job, args=(first, job(0)))
+
+    def second(options, trial):
+        over.set()
+        running.join()
+        return float(get_num_threads())
+
+    running.start()
+    assert begun.wait(60)
+    assert run_job(second, job(1)).score == before + 1
+    assert get_num_threads() == before
 
 
 class Unspeakable(Exception):

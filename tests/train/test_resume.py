@@ -234,14 +234,6 @@ def test_a_new_training_does_not_write_into_an_older_ones_folder(tmp_path):
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_metrics_of_an_earlier_training_are_not_cut(tmp_path):
-    model, log = Point(), MetricsLog(tmp_path)
-    fit(model, squares, [Batch(1.0)] * 3, SGD(model, lr=0.1), callbacks=[log])
-    with pytest.raises(FileExistsError, match=r"metrics\.jsonl holds an earlier training's figures"):
-        fit(model, squares, [Batch(1.0)], SGD(model, lr=0.1), callbacks=[log])
-    assert len(read_metrics(tmp_path)) == 3
-
-
 def test_metrics_are_on_the_disk_before_the_checkpoint_that_counts_on_them(tmp_path, monkeypatch):
     flushed = []
     monkeypatch.setattr(os, "fsync", lambda handle: flushed.append(os.fstat(handle).st_ino))

@@ -48,10 +48,12 @@ def test_a_figure_that_is_not_finite_is_left_empty(tmp_path):
     assert (tmp_path / "metrics.csv").read_text().splitlines()[2].startswith("2,0,,,0.25,1,")
 
 
-def test_another_training_begins_the_files_anew(tmp_path):
-    for _ in range(2):
-        train(MetricsLog(tmp_path))
-    assert len(read_metrics(tmp_path)) == 6
+def test_another_training_leaves_the_files_as_they_are(tmp_path):
+    train(MetricsLog(tmp_path))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(FileExistsError, match=r"metrics\.jsonl holds an earlier training's figures"):
+        train(MetricsLog(tmp_path), targets=(2.0,))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_damaged_lines_and_what_follows_are_left_out(tmp_path):
