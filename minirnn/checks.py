@@ -1,5 +1,6 @@
 """What calls check of their arguments; each says what came and what was expected, and hands back the normal form."""
 
+import math
 from typing import Any
 
 import numpy as onp
@@ -92,7 +93,7 @@ def check_float(name: str, xs: Any, dtype: Any) -> Any:
 def check_finite(name: str, xs: Any, lengths: Array | None, parameters: Any) -> None:
     """ValueError: data that came as a plain array (T, B, ...) is not finite within its sequences, and it is no diverged
     model that speaks: the parameters are finite."""
-    if type(xs) is not onp.ndarray or onp.isfinite(onp.vdot(xs, xs)):  # one product: cheaper than a look at each
+    if type(xs) is not onp.ndarray or math.isfinite(onp.vdot(xs, xs).real):  # one product: cheaper than a look at each
         return
     bad = ~onp.isfinite(xs)
     if lengths is not None:
@@ -145,6 +146,8 @@ def check_lengths(lengths: Any, steps: int, batch: int) -> Array:
 def as_state(name: str, expected: Any, came: Any) -> Any:
     """`came` nested as `expected`, whose named states may come as plain tuples and lists, and arrays as another
     library's. ValueError: another nesting, shape or dtype; TypeError: something else than arrays."""
+    if _stands_as(expected, came):
+        return came
     state = nested_as(expected, came)
     for path, leaf in tree.named_leaves(state):
         if not (hasattr(leaf, "shape") or hasattr(leaf, "__array__")):
@@ -153,6 +156,15 @@ def as_state(name: str, expected: Any, came: Any) -> Any:
     state = tree.map(lambda leaf: as_array(name, leaf), state)
     check_like(name, expected, state)
     return state
+
+
+def _stands_as(expected: Any, came: Any) -> bool:
+    """Whether plain arrays stand in tuples just as expected: what comes nearly always, cheaply told."""
+    if type(came) is not type(expected):
+        return False
+    if type(came) is onp.ndarray:
+        return bool(came.shape == expected.shape and came.dtype == expected.dtype)
+    return isinstance(came, tuple) and len(came) == len(expected) and all(map(_stands_as, expected, came))
 
 
 def nested_as(expected: Any, came: Any) -> Any:
