@@ -75,5 +75,5 @@ def test_the_readmes_cell_beside_its_twins():
 def test_built_in_cells_are_timed_beside_torchs_layers():
     pytest.importorskip("torch", reason="torch is not installed: pip install 'minirnn[peers]'")
     done = command("bench", "lstm", "--against", "torch", *SMALL)
-    assert "minirnn (fused)" in done.output
+    assert "minirnn (compiled)" in done.output
     assert "torch: the same outputs and gradients" in done.output

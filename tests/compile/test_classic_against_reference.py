@@ -11,6 +11,7 @@ from minirnn import tree
 EVERY_CELL = pytest.mark.parametrize("kind", CELLS)
 
 
+@pytest.mark.filterwarnings("ignore::minirnn.transform.UnreachedWarning")  # where all lengths are 0
 class TestOverProblems:
     """Hypothesis draws the problems; a function-scoped tier is the same for all examples of a test."""
 
