@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minirnn.compile.ir import Node, apply
+from minirnn.compile.ir import ELEMENTWISE, Node, apply
 from minirnn.compile.llvm import objects, printer, products
 from minirnn.compile.llvm.target import host
 from minirnn.compile.loops.direction import FLAGS, Direction, parts_of
@@ -98,6 +98,8 @@ class _Native:
         self.constants = [_flat(node.attrs[0], node.dtype) for node in direction.constants]
         self.dtype, self.flags = direction.dtype, FLAGS[direction.backward]
         self.run: Any = None
+        self.name = self.dtype.name
+        self.steps = [(node, _computed(node)) for node in direction.program.once]
         self.tail = np.array([_bits(size) for size in self.sizes], np.int64)
 
     # ------------------------------------------------------------ of the parameters
@@ -106,7 +108,9 @@ class _Native:
 
     def once(self, parameters: Arrays) -> _Once:
         known, memory = self._known(parameters), Workspace("packed")
-        _evaluate(self.part.once, known)
+        with np.errstate(all="ignore"):
+            for node, compute in self.steps:
+                known[node] = compute([known[operand] for operand in node.operands])
         packed = [self._packed(memory, k, known[node], turned) for k, (node, turned) in enumerate(self.packs)]
         return _Once([_flat(known[node], node.dtype) for node in once_nodes(self.part)], packed, memory)
 
@@ -115,9 +119,9 @@ class _Native:
         if matrix.strides[1] != matrix.itemsize or matrix.strides[0] % matrix.itemsize:
             matrix = np.ascontiguousarray(matrix)
         rows, columns = matrix.shape[::-1] if turned else matrix.shape
-        size = products.packed_size(host(), self.dtype.name, rows, columns)
+        size = products.packed_size(host(), self.name, rows, columns)
         out = memory.array(f"m{k}", (size,), self.dtype)
-        pack = _products(self.dtype.name, "pack_transposed" if turned else "pack")
+        pack = _products(self.name, "pack_transposed" if turned else "pack")
         pack(_address(matrix), matrix.strides[0] // matrix.itemsize, rows, columns, _address(out))
         return out
 
@@ -211,6 +215,19 @@ def _address(array: Array) -> int:
 @cache
 def _products(dtype: str, name: str) -> Any:
     return objects.function(f"{name}_{dtype}", len(products.SIGNATURES[name].split(",")))
+
+
+def _computed(node: Node) -> Callable[[list[Any]], Any]:
+    """What a node computes of its operands' values, looked up once."""
+    if node.op in ELEMENTWISE:
+        function = ELEMENTWISE[node.op]
+        return lambda values: function(*values)
+    if node.op == "slice":
+        parts = tuple([slice(start, stop if stop >= 0 else None, step) for start, stop, step in node.attrs])
+        return lambda values: values[0][parts]
+    if node.op == "transpose":
+        return lambda values: values[0].transpose(node.attrs)
+    return lambda values: apply(node, values, 1)
 
 
 def _evaluate(nodes: Sequence[Node], known: dict[Node, Any]) -> None:

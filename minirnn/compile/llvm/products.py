@@ -65,6 +65,9 @@ class _Product(Text):
             offset = self.plus(offset, self.times(a, b))
         return self.address(base, offset, self.kind)
 
+    def binary_flag(self, op: str, a: str, b: str) -> str:
+        return self.value(f"{op} i1 {a}, {b}")
+
     def strips(self, n: str) -> str:
         return self.value(f"sdiv i64 {self.plus(n, str(self.lanes - 1))}, {self.lanes}")
 
@@ -122,15 +125,20 @@ def _pack_transposed(text: _Product) -> None:
     lanes, kind = text.lanes, text.kind
     with text.loop("j", "0", "%n", lanes) as j, text.loop("i", "0", "%k", lanes) as i:
         columns, rows = text.minus("%k", i), text.minus("%n", j)
-        mask = text.mask(columns)
-        block = []
-        for r in range(lanes):
-            there = text.splat("i1", text.value(f"icmp slt i64 {r}, {rows}"))
-            source = text.at("%source", (text.plus(j, str(r)), "%row"), (i, "1"))
-            block.append(text.load(kind, source, text.binary("and", "i1", mask, there)))
-        for r, vector in enumerate(_turned(text, block)):
-            with text.when(text.value(f"icmp slt i64 {r}, {columns}")):
-                text.store(kind, vector, text.at("%to", (j, "%k"), (text.plus(i, str(r)), str(lanes))))
+        sources = [text.at("%source", (text.plus(j, str(r)), "%row"), (i, "1")) for r in range(lanes)]
+        outs = [text.at("%to", (j, "%k"), (text.plus(i, str(r)), str(lanes))) for r in range(lanes)]
+        whole = [text.value(f"icmp sge i64 {left}, {lanes}") for left in (columns, rows)]
+        with text.either(text.binary_flag("and", *whole)) as labels:
+            for vector, out in zip(_turned(text, [text.load(kind, source) for source in sources]), outs, strict=True):
+                text.store(kind, vector, out)
+            text.otherwise(labels)
+            mask, block = text.mask(columns), []
+            for r, source in enumerate(sources):
+                there = text.splat("i1", text.value(f"icmp slt i64 {r}, {rows}"))
+                block.append(text.load(kind, source, text.binary("and", "i1", mask, there)))
+            for r, (vector, out) in enumerate(zip(_turned(text, block), outs, strict=True)):
+                with text.when(text.value(f"icmp slt i64 {r}, {columns}")):
+                    text.store(kind, vector, out)
 
 
 def _turned(text: _Product, block: list[str]) -> list[str]:
