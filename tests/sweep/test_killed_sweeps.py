@@ -105,7 +105,7 @@ def test_a_trial_whose_worker_is_killed_goes_on_from_its_checkpoint(kills, trial
     assert [one.number for one in result.trials] == list(range(trials))
     assert [one.state for one in result.trials] == ["finished"] * trials
     assert killed[0] == kills
-    assert 1 <= result.lost <= kills
+    assert result.lost >= 1  # on a busy machine Dask takes a worker for dead, too, that nobody killed
     for one in result.trials:  # each an ordinary run, that says each step once
         assert load_run(one.folder).figures["steps"] == steps
         assert [record["step"] for record in read_metrics(one.folder)] == list(range(1, steps + 1))
@@ -120,7 +120,8 @@ def test_an_objective_that_kills_its_worker_once_is_tried_again(objectives_on_pa
     with connect(workers=1) as client:
         result = sweep(deadly, {"x": [0, 1, 2, 3]}, folder=tmp_path, client=client, trials=8, sampler="random")
     assert [one.state for one in result.trials] == ["finished"] * 8
-    assert result.lost == sum(one.options["x"] in (1, 3) for one in result.trials)
+    assert all(one.attempts > 1 for one in result.trials if one.options["x"] in (1, 3))
+    assert result.lost == sum(one.attempts - 1 for one in result.trials)
 
 
 @pytest.mark.slow
