@@ -1,8 +1,11 @@
 """What all ranks have to agree on: that none has failed, and that all were given the same."""
 
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
+
+import numpy as np
 
 from minirnn import tree
 from minirnn.parallel.communicator import Communicator, RankFailedError
@@ -47,10 +50,11 @@ def first(comm: Communicator, work: Callable[[], T]) -> T:
 
 
 def compare(comm: Communicator, what: Mapping[str, Any], advice: str) -> None:
-    """DifferentRanksError, on every rank, where a nesting of numbers and strings is not the same on all of them."""
+    """DifferentRanksError, on every rank, where a nesting of numbers, strings and arrays is not the same on all of
+    them."""
     if comm.size == 1:
         return
-    every = comm.gather({name: repr(value) for name, value in tree.named_leaves(dict(what))})
+    every = comm.gather({name: _told(value) for name, value in tree.named_leaves(dict(what))})
     for rank, mine in enumerate(every):
         names = [name for name in every[0] | mine if every[0].get(name) != mine.get(name)]
         if names:
@@ -60,6 +64,13 @@ def compare(comm: Communicator, what: Mapping[str, Any], advice: str) -> None:
             )
             more = f" (and {len(names) - _SHOWN} more)" if len(names) > _SHOWN else ""
             raise on_every_rank(DifferentRanksError(f"the ranks differ: {shown}{more}; {advice}"))
+
+
+def _told(value: Any) -> str:
+    """What tells a value from another one; an array's repr leaves out its middle."""
+    if not isinstance(value, np.ndarray):
+        return repr(value)
+    return f"{value.dtype} {value.shape} with checksum {zlib.crc32(np.ascontiguousarray(value).tobytes()):08x}"
 
 
 @contextmanager

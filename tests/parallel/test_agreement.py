@@ -1,5 +1,6 @@
 """What all ranks have to agree on."""
 
+import numpy as np
 import pytest
 from thread_ranks import on_ranks
 
@@ -31,6 +32,17 @@ def test_what_differs_is_named_on_every_rank():
         compare(comm, {"lr": 1}, "give the same")
 
     on_ranks(3, work)
+
+
+def test_arrays_that_differ_in_their_middle_are_told_apart():
+    def work(comm):
+        state = np.random.RandomState(0).get_state()[1].copy()  # 624 numbers, of which repr shows six
+        state[300] += comm.rank
+        with pytest.raises(DifferentRanksError, match="rng is uint32 .* with checksum .* on rank 1"):
+            compare(comm, {"rng": state}, "give the same")
+        compare(comm, {"rng": state[:300]}, "give the same")
+
+    on_ranks(2, work)
 
 
 def test_the_guard_ends_all_for_what_one_rank_alone_knows():
