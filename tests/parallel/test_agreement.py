@@ -38,7 +38,7 @@ def test_arrays_that_differ_in_their_middle_are_told_apart():
     def work(comm):
         state = np.random.RandomState(0).get_state()[1].copy()  # 624 numbers, of which repr shows six
         state[300] += comm.rank
-        with pytest.raises(DifferentRanksError, match="rng is uint32 .* with checksum .* on rank 1"):
+        with pytest.raises(DifferentRanksError, match=r"rng is uint32 .* with checksum .* on rank 1"):
             compare(comm, {"rng": state}, "give the same")
         compare(comm, {"rng": state[:300]}, "give the same")
 
