@@ -12,7 +12,7 @@ import numpy as np
 
 from minirnn.compile.llvm import curves, products
 from minirnn.compile.llvm.target import Target
-from minirnn.compile.llvm.text import Text, element
+from minirnn.compile.llvm.text import Text, element, in_name, size_of
 from minirnn.compile.loops.program import (
     ColumnSum,
     For,
@@ -92,10 +92,10 @@ class _Printer(Text):
             value = self.load(kind, self.address(pointer, column, kind), mask)
         else:
             pointers = self._pointers(pointer, stride, column, kind)
-            name = f"llvm.masked.gather.v{self.lanes}{_intrinsic_name(kind)}.v{self.lanes}p0"
+            name = f"llvm.masked.gather.v{self.lanes}{in_name(kind)}.v{self.lanes}p0"
             given = (
                 (self.vector("ptr"), pointers),
-                ("i32", str(_bytes(kind))),
+                ("i32", str(size_of(kind))),
                 (self.vector("i1"), mask or self.constant("i1", True)),
                 (self.vector(kind), "zeroinitializer"),
             )
@@ -115,13 +115,13 @@ class _Printer(Text):
             self.put(f"store {kind} {one}, ptr {pointer}")
         else:
             pointers = self._pointers(pointer, stride, column, kind)
-            name = f"llvm.masked.scatter.v{self.lanes}{_intrinsic_name(kind)}.v{self.lanes}p0"
+            name = f"llvm.masked.scatter.v{self.lanes}{in_name(kind)}.v{self.lanes}p0"
             self.call(
                 "void",
                 name,
                 (self.vector(kind), value),
                 (self.vector("ptr"), pointers),
-                ("i32", str(_bytes(kind))),
+                ("i32", str(size_of(kind))),
                 (self.vector("i1"), mask or self.constant("i1", True)),
             )
 
@@ -377,14 +377,6 @@ _STARTS = {"sum": 0.0, "prod": 1.0, "amax": -np.inf, "amin": np.inf}
 def _stored(dtype: str) -> str:
     """LLVM's type of a number in memory."""
     return "i8" if dtype == "bool" else element(dtype)
-
-
-def _intrinsic_name(kind: str) -> str:
-    return {"float": "f32", "double": "f64"}.get(kind, kind)
-
-
-def _bytes(kind: str) -> int:
-    return {"float": 4, "double": 8}.get(kind) or max(1, int(kind[1:]) // 8)
 
 
 def _dtype_of(kind: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from minirnn.compile.loops.program import Index, Slot
 
-__all__ = ["Text", "element", "float_literal"]
+__all__ = ["Text", "element", "float_literal", "in_name", "size_of"]
 
 _ELEMENTS = {"float32": "float", "float64": "double", "bool": "i1"}
 _SUFFIX = {"float": "f32", "double": "f64"}
@@ -38,7 +38,7 @@ class Text:
     def __init__(self, name: str, arguments: Sequence[tuple[str, str]], intrinsics: set[str], attributes: str = ""):
         given = ", ".join([f"{kind} %{n}" for kind, n in arguments])
         self.head = f"define {attributes} void @{name}({given}) nounwind {{"
-        self.intrinsics, self.count, self.block = intrinsics, 0, "entry"
+        self.intrinsics, self.count = intrinsics, 0
         self.entry: list[str] = []  # before everything: memory for variables, and what the call brings
         self.lines: list[str] = []
         self.variables: dict[str, str] = {n: f"%{n}" for _, n in arguments}
@@ -70,7 +70,6 @@ class Text:
 
     def begin(self, label: str) -> None:
         self.lines.append(f"{label}:")
-        self.block = label
 
     def call(self, result: str, name: str, *arguments: tuple[str, str]) -> str:
         """The value of a function of another module, of (type, value) pairs; "" of a void one."""
@@ -153,19 +152,19 @@ class Text:
 
     def load(self, kind: str, pointer: str, mask: str | None = None) -> str:
         """A vector from memory; where a lane is not in the mask, memory is not touched and the lane is zero."""
-        vector, align = self.vector(kind), _bytes(kind)
+        vector, align = self.vector(kind), size_of(kind)
         if mask is None:
             return self.value(f"load {vector}, ptr {pointer}, align {align}")
-        name = f"llvm.masked.load.v{self.lanes}{_named(kind)}.p0"
+        name = f"llvm.masked.load.v{self.lanes}{in_name(kind)}.p0"
         given = ("ptr", pointer), ("i32", str(align)), (self.vector("i1"), mask), (vector, "zeroinitializer")
         return self.call(vector, name, *given)
 
     def store(self, kind: str, value: str, pointer: str, mask: str | None = None) -> None:
-        vector, align = self.vector(kind), _bytes(kind)
+        vector, align = self.vector(kind), size_of(kind)
         if mask is None:
             self.put(f"store {vector} {value}, ptr {pointer}, align {align}")
         else:
-            name = f"llvm.masked.store.v{self.lanes}{_named(kind)}.p0"
+            name = f"llvm.masked.store.v{self.lanes}{in_name(kind)}.p0"
             self.call("void", name, (vector, value), ("ptr", pointer), ("i32", str(align)), (self.vector("i1"), mask))
 
     def mask(self, count: str) -> str:
@@ -207,9 +206,11 @@ class Text:
         return self.value(f"select {self.vector('i1')} {mask}, {vector} {a}, {vector} {b}")
 
 
-def _bytes(kind: str) -> int:
+def size_of(kind: str) -> int:
+    """Bytes of a number in memory."""
     return {"float": 4, "double": 8, "ptr": 8}.get(kind) or max(1, int(kind[1:]) // 8)
 
 
-def _named(kind: str) -> str:
+def in_name(kind: str) -> str:
+    """How an intrinsic's name says the type."""
     return _SUFFIX.get(kind, kind)

@@ -79,7 +79,6 @@ class Memory:
         self.behind: dict[Node, Home] = {}  # running cotangents, kept for what stands behind the loop
         self.stores: dict[Node, list[Home]] = {}
         self.once_index = {node: k for k, node in enumerate(once_nodes(program))}
-        self.in_loop = set(program.loop)
         self.phase_of = {n: name for name in ("before", "loop", "after") for n in getattr(program, name)}
         for node in (*self.placed.graph.inputs, *self.phase_of):
             rows = node.shape[:1] and node.shape[0] % BATCH == 0
