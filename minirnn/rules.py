@@ -198,11 +198,14 @@ override(
 
 
 def _share(log_base: float, x: Any, other: Any) -> Any:
-    """d log(e^x + e^other) / dx = 1 / (1 + e^(other - x)); of two equal infinities: half of inf each, none of -inf."""
+    """d log(e^x + e^other) / dx = 1 / (1 + e^(other - x)), all digits of it where it is nearly 0.
+
+    Of two equal infinities: half of inf each, none of -inf.
+    """
     same = np.logical_and(x == other, np.isinf(x))
     zero = onp.zeros((), onp.result_type(dtype_of(x), dtype_of(other)))
     apart = np.where(same, zero, x) - np.where(same, zero, other)
-    return np.where(np.logical_and(same, x < 0), zero, 0.5 * (1.0 + np.tanh((0.5 * log_base) * apart)))
+    return np.where(np.logical_and(same, x < 0), zero, np.exp(-np.logaddexp(zero, -log_base * apart)))
 
 
 def _summed_to(g: Any, like: Any) -> Any:

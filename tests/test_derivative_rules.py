@@ -88,6 +88,13 @@ def test_second_derivatives_at_zeros(function, x, expected):
     assert np.allclose(minirnn.hvp(function)(np.array(x), np.ones(len(x))), expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("x", [-3.0, -30.0, -300.0])
+def test_a_slope_that_is_nearly_zero_has_all_its_digits(x):
+    known = math.exp(x) / (1 + math.exp(x))  # 1e-131 at the last, where (1 + tanh(x / 2)) / 2 is 0
+    assert minirnn.grad(lambda x: anp.logaddexp(x, 0.0))(np.array(x)) == pytest.approx(known, rel=1e-12)
+    assert minirnn.grad(lambda x: anp.logaddexp2(x, 0.0))(np.array(x)) == pytest.approx(2**x / (1 + 2**x), rel=1e-12)
+
+
 @pytest.mark.parametrize(
     "function",
     [

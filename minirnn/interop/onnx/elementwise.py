@@ -59,7 +59,8 @@ _fmod: Callable[..., Any] = primitive(onp.fmod, [lambda g, y, a, b: g, lambda g,
 
 def modulo(attributes: Attributes, a: Any, b: Any) -> Any:
     if not attributes.get("fmod"):
-        return a % b  # the divisor's sign
+        with onp.errstate(invalid="ignore"):  # x % 0 and inf % x are nan, as elsewhere
+            return a % b  # the divisor's sign
     a, b = a + onp.zeros_like(unboxed(b)), b + onp.zeros_like(unboxed(a))  # as broadcast, for the derivative
     return _fmod(a, b)
 
