@@ -1,17 +1,20 @@
 """Lines broken one at a time, and whether the tests that belong to them notice: `python tests/mutation --help`."""
 
 import argparse
+import json
 import random
 import sys
 import tempfile
 import tomllib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from belonging import ROOMS, belonging, files, room_of
-from copies import ROOT, Copy, Ended
+from copies import ROOT, Copy
+from reached import ORDER, RECORD, Reached, first
 from slips import Slip, changed_lines, changes, of_lines, slips
 
 EQUIVALENT = Path(__file__).with_name("cannot_be_seen.toml")
@@ -59,10 +62,30 @@ def reviewed() -> dict[tuple[str, str, str], str]:
     return {(e["file"], e["before"].strip(), e["after"].strip()): e["reason"] for e in entries}
 
 
-def judged(trial: Trial, copy: Copy, seconds: float) -> Outcome:
+class Plain(NamedTuple):
+    """What the tests of a room do where nothing is changed: how long they take together, and what each comes to."""
+
+    seconds: float
+    reached: Reached
+
+
+def plain(room: str, tests: list[str], copy: Copy) -> Plain:
+    record = copy.folder / "reached.json"
+    ended = copy.run(tests, 3600, **{RECORD: str(record)})
+    if ended.code != 0:  # also where a test does not bear to be followed
+        ended = copy.run(tests, 3600)
+    if ended.code != 0:
+        sys.exit(f"the tests of {room} fail where nothing is changed: {ended.why()}\n{ended.said[-2000:]}")
+    print(f"{room}: its tests take {ended.seconds:.0f} s where nothing is changed", flush=True)
+    return Plain(ended.seconds, json.loads(record.read_text(encoding="utf-8")))
+
+
+def judged(trial: Trial, copy: Copy, known: Plain) -> Outcome:
+    order = copy.folder / "order.json"
+    order.write_text(json.dumps(first(known.reached, trial.path, trial.source, trial.slip.line)), encoding="utf-8")
     copy.write(trial.path, trial.slip.applied(trial.source))
     try:
-        ended = copy.run(belonging(trial.path), seconds)
+        ended = copy.run(belonging(trial.path), 60 + PATIENCE * known.seconds, **{ORDER: str(order)})
     finally:
         copy.write(trial.path, trial.source)
     return Outcome(trial, CAUGHT, ended.why()) if ended.code != 0 else Outcome(trial, SURVIVED, "")
@@ -114,24 +137,23 @@ def run_all(trials: list[Trial], jobs: int) -> list[Outcome]:
         for k in range(min(jobs, max(1, len(trials)))):
             free.put(Copy(Path(folder) / str(k)))
 
-        def plain(path: str) -> Ended:
+        def lent(work: Callable[[Copy], Any]) -> Any:
             copy = free.get()
-            ended = copy.run(sorted(belonging(path)), 3600)
-            free.put(copy)
-            if ended.code != 0:
-                sys.exit(f"the tests of {path} fail where nothing is changed: {ended.why()}\n{ended.said[-2000:]}")
-            print(f"{room_of(path)}: its tests take {ended.seconds:.0f} s where nothing is changed", flush=True)
-            return ended
+            try:
+                return work(copy)
+            finally:
+                free.put(copy)
 
         def one(trial: Trial) -> Outcome:
-            copy = free.get()
-            outcome = judged(trial, copy, 60 + PATIENCE * seconds[frozenset(belonging(trial.path))])
-            free.put(copy)
+            outcome = lent(lambda copy: judged(trial, copy, known[room_of(trial.path)]))
             print(f"{outcome.state:8s} {trial.path}:{trial.slip.line} {outcome.why}", flush=True)
             return outcome
 
-        groups = {frozenset(belonging(trial.path)): trial.path for trial in trials}
-        seconds = dict(zip(groups, [done.seconds for done in pool.map(plain, groups.values())], strict=True))
+        tests: dict[str, dict[str, None]] = {}
+        for trial in trials:
+            tests.setdefault(room_of(trial.path), {}).update(dict.fromkeys(belonging(trial.path)))
+        found = pool.map(lambda room: lent(lambda copy: plain(room, list(tests[room]), copy)), tests)
+        known = dict(zip(tests, found, strict=True))
         return list(pool.map(one, trials))
 
 

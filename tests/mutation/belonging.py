@@ -3,7 +3,10 @@
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("core", "compile", "layers", "gradcheck", "train", "data", "optim", "interop")
+ROOMS = (
+    "core", "compile", "layers", "gradcheck", "train", "data", "optim", "interop", "parallel", "sweep", "derivations",
+    "analysis", "cli",
+)  # fmt: skip
 
 # by room: folders and files that test it, in the order in which they run; "core" are the files of minirnn/ itself
 TESTS = {
@@ -15,7 +18,7 @@ TESTS = {
     "data": ["tests/data", "tests/data/tasks"],
     "optim": ["tests/optim"],
     "interop": ["tests/interop", "tests/cli/test_export.py"],
-    "parallel": ["tests/parallel"],
+    "derivations": ["tests/test_derivations.py", "tests/cli/test_check.py"],
 }
 NOT_HERE = ("test_structure", "test_documentation", "test_examples")  # long, or blind to a line
 

@@ -17,7 +17,7 @@ START = (
     "import resource, sys, pytest; hard = resource.getrlimit(resource.RLIMIT_DATA)[1]; "
     f"resource.setrlimit(resource.RLIMIT_DATA, ({MEMORY}, hard)); sys.exit(pytest.main(sys.argv[1:]))"
 )
-OPTIONS = ("-x", "-q", "-m", "not slow", "-p", "no:cacheprovider", "-p", "no:xdist", "--tb", "line")
+OPTIONS = ("-x", "-q", "-m", "not slow", "-p", "reached", "-p", "no:cacheprovider", "-p", "no:xdist", "--tb", "line")
 
 
 class Ended(NamedTuple):
@@ -56,13 +56,16 @@ class Copy:
         for kept in target.parent.glob(f"__pycache__/{target.stem}.cpython-*.pyc"):
             kept.unlink()
 
-    def run(self, tests: Sequence[str], seconds: float) -> Ended:
-        """Run tests until the first that fails; they end, with all that they started, after so many seconds."""
+    def run(self, tests: Sequence[str], seconds: float, **said: str) -> Ended:
+        """Run tests until the first that fails; they end, with all that they started, after so many seconds.
+
+        said: what reached.py is to do, by the names of its variables.
+        """
         start = time.monotonic()
         process = subprocess.Popen(
             [sys.executable, "-c", START, *OPTIONS, *tests],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(self.folder), "PYTHONHASHSEED": "0"},
+            env={**os.environ, "PYTHONPATH": f"{self.folder}:{Path(__file__).parent}", "PYTHONHASHSEED": "0", **said},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -70,12 +73,12 @@ class Copy:
             start_new_session=True,
         )
         try:
-            said, _ = process.communicate(timeout=seconds)
+            text, _ = process.communicate(timeout=seconds)
             code: int | None = process.returncode
         except subprocess.TimeoutExpired:
-            code, said = None, ""
+            code, text = None, ""
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-        return Ended(code, time.monotonic() - start, said)
+        return Ended(code, time.monotonic() - start, text)

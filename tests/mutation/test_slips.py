@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import copies
 import pytest
 from belonging import ROOMS, ROOT, belonging, files, room_of
 from copies import Copy
+from reached import ORDER, first
 from slips import changed_lines, changes, slips
 
 HERE = Path(__file__).parent
@@ -141,5 +143,22 @@ def test_tests_that_hang_are_caught_and_ended_with_all_that_they_started(small):
 
 def test_tests_that_fail_where_nothing_is_changed_end_the_run(small, monkeypatch, capsys):
     (small / "tests/test_sums.py").write_text("def test(): assert False\n")
-    with pytest.raises(SystemExit, match=r"the tests of minirnn/sums\.py fail where nothing is changed"):
+    with pytest.raises(SystemExit, match="the tests of core fail where nothing is changed"):
         mutants(monkeypatch, capsys)
+
+
+def test_the_tests_that_come_to_a_line_run_first_and_the_quickest_of_them_before_all(small, tmp_path):
+    source = (small / "minirnn/sums.py").read_text() + "\n\ndef less(a, b):\n    return a - b\n"
+    (small / "minirnn/sums.py").write_text(source)
+    tests = (
+        "import time\nfrom minirnn.sums import less, total\n\ndef test_none(): pass\ndef test_less(): less(1, 1)\n"
+        "def test_long(): time.sleep(0.3); total(1, 1)\ndef test(): total(1, 1)\n"
+    )
+    (small / "tests/test_sums.py").write_text(tests)
+    (small / "copy").mkdir()
+    copy, order = Copy(small / "copy"), tmp_path / "order.json"
+    names = first(mutation.plain("core", ["tests/test_sums.py"], copy).reached, "minirnn/sums.py", source, 3)
+    assert [name.split("::")[1] for name in names] == ["test", "test_long", "test_less"]
+    order.write_text(json.dumps(names))
+    copy.write("tests/test_sums.py", tests.replace("(): ", "(): assert False; "))
+    assert copy.run(["tests/test_sums.py"], 60, **{ORDER: str(order)}).why() == "FAILED tests/test_sums.py::test"

@@ -1,0 +1,92 @@
+"""A pytest plugin: records what each test reaches and how long it takes, or runs the tests of a line first.
+
+A slip is then noticed by the quickest test that can notice it. Nothing is left out: the other tests follow, since a
+line may also matter through what an earlier test left in a cache, or in a process that a test starts.
+"""
+
+import ast
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import pytest
+
+RECORD, ORDER = "MINIRNN_MUTANTS_RECORD", "MINIRNN_MUTANTS_ORDER"  # the file to write, the file with names in order
+Reached = dict[str, tuple[float, list[str]]]  # test -> its seconds, and the "path:line"s that it came to
+
+
+class Recorder:
+    """Follows the lines of minirnn/ while a test runs, its fixtures too."""
+
+    def __init__(self, target: Path):
+        self.target, self.tests = target, dict[str, tuple[float, list[str]]]()
+        self.folder = str(Path.cwd() / "minirnn") + os.sep
+        self.lines: set[tuple[CodeType, int]] = set()
+
+    def trace(self, frame: FrameType, event: str, _: Any) -> Any:
+        if not frame.f_code.co_filename.startswith(self.folder):
+            return None
+        return self.line
+
+    def line(self, frame: FrameType, event: str, _: Any) -> Any:
+        self.lines.add((frame.f_code, frame.f_lineno))
+        return self.line
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        self.lines = set()
+        threading.settrace(self.trace)
+        sys.settrace(self.trace)
+        try:
+            return (yield)
+        finally:
+            sys.settrace(None)
+            threading.settrace(None)  # type: ignore[arg-type]
+            root = len(self.folder) - len("minirnn/")
+            lines = sorted({f"{code.co_filename[root:]}:{line}" for code, line in self.lines})
+            self.tests[item.nodeid] = (self.tests.get(item.nodeid, (0.0, []))[0], lines)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        seconds, lines = self.tests.get(report.nodeid, (0.0, []))
+        self.tests[report.nodeid] = (seconds + report.duration, lines)
+
+    def pytest_sessionfinish(self) -> None:
+        self.target.write_text(json.dumps(self.tests), encoding="utf-8")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if target := os.environ.get(RECORD):
+        config.pluginmanager.register(Recorder(Path(target)))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if names := os.environ.get(ORDER):
+        places = {name: k for k, name in enumerate(json.loads(Path(names).read_text(encoding="utf-8")))}
+        items.sort(key=lambda item: places.get(item.nodeid, len(places)))
+
+
+def first(reached: Reached, path: str, source: str, line: int) -> list[str]:
+    """The tests that come to a line, the quickest first; then those that come to its file."""
+    lines = {f"{path}:{k}" for k in _statement(source, line)}
+    at_line = [name for name, (_, came) in reached.items() if not lines.isdisjoint(came)]
+    in_file = [name for name, (_, came) in reached.items() if any(place.startswith(path + ":") for place in came)]
+    by_time = sorted(at_line, key=lambda name: reached[name][0])
+    return list(dict.fromkeys([*by_time, *in_file]))
+
+
+def _statement(source: str, line: int) -> range:
+    """The lines of the innermost statement that a line is in; of a compound one, those before its body."""
+    found = range(line, line + 1)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0):
+            body = getattr(node, "body", None)
+            end = body[0].lineno - 1 if body else node.end_lineno or node.lineno
+            if line <= max(end, node.lineno):
+                found = range(node.lineno, max(end, node.lineno) + 1)
+    return found
