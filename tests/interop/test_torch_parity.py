@@ -113,6 +113,35 @@ def test_arrays_that_do_not_fit_are_named_as_they_came(came, layer, says):
     assert all(np.array_equal(value, before[name]) for name, value in layer.state_dict().items())
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda theirs, name: theirs.pop(name), "missing {0}; unexpected none"),
+        (lambda theirs, name: theirs.update({"num_batches": 1}), "missing none; unexpected num_batches"),
+        (lambda theirs, name: theirs.update({"_x": theirs.pop(name), "_y": 1}), "missing {0}; unexpected _x, _y"),
+    ],
+)
+@pytest.mark.parametrize(
+    "layer",
+    [minirnn.LSTM(3, 4, bidirectional=True), minirnn.GRU(3, 4, bias=False), minirnn.LSTMCell(3, 4),
+     minirnn.Linear(3, 4), minirnn.Embedding(5, 3), minirnn.LayerNorm(4)],
+    ids=lambda layer: type(layer).__name__,
+)  # fmt: skip
+def test_names_that_are_missing_or_unexpected_are_listed_and_nothing_is_written(layer, change, says):
+    before = layer.state_dict()
+    theirs = {name: value + 1 for name, value in torch_state_dict(layer).items()}
+    name = list(theirs)[-1]
+    change(theirs, name)
+    with pytest.raises(ValueError, match=f"{type(layer).__name__}: {says.format(name)}$"):
+        load_torch_state_dict(layer, theirs)
+    assert all(np.array_equal(value, before[name]) for name, value in layer.state_dict().items())
+
+
+def test_a_layer_that_pytorch_has_no_twin_of_is_named():
+    with pytest.raises(TypeError, match="Dropout came, a layer that PyTorch has too was expected: RNN, LSTM, GRU, RN"):
+        torch_state_dict(minirnn.Dropout(0.5))
+
+
 @pytest.mark.parametrize("mapping", [[], ["weight_ih_l0"], None, "weights", [("weight_ih_l0", 1)]])
 def test_what_is_no_mapping_is_an_error(mapping):
     for load in (minirnn.LSTM(3, 4).load_state_dict, lambda m: load_torch_state_dict(minirnn.LSTM(3, 4), m)):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from belonging import ROOMS, belonging, files, room_of
 from copies import ROOT, Copy
-from reached import ORDER, RECORD, Reached, first
+from reached import NEAR, ORDER, RECORD, Reached, first
 from slips import Slip, changed_lines, changes, of_lines, slips
 
 EQUIVALENT = Path(__file__).with_name("cannot_be_seen.toml")
@@ -80,12 +80,14 @@ def plain(room: str, tests: list[str], copy: Copy) -> Plain:
     return Plain(ended.seconds, json.loads(record.read_text(encoding="utf-8")))
 
 
-def judged(trial: Trial, copy: Copy, known: Plain) -> Outcome:
+def judged(trial: Trial, copy: Copy, known: Plain, near: bool) -> Outcome:
     order = copy.folder / "order.json"
     order.write_text(json.dumps(first(known.reached, trial.path, trial.source, trial.slip.line)), encoding="utf-8")
     copy.write(trial.path, trial.slip.applied(trial.source))
     try:
-        ended = copy.run(belonging(trial.path), 60 + PATIENCE * known.seconds, **{ORDER: str(order)})
+        ended = copy.run(
+            belonging(trial.path), 60 + PATIENCE * known.seconds, **{ORDER: str(order), **({NEAR: "1"} if near else {})}
+        )
     finally:
         copy.write(trial.path, trial.source)
     return Outcome(trial, CAUGHT, ended.why()) if ended.code != 0 else Outcome(trial, SURVIVED, "")
@@ -109,6 +111,7 @@ def main() -> int:
     given.add_argument("--count", type=int, default=20, help="lines of each")
     given.add_argument("--seed", type=int, default=0, help="of the draw of lines")
     given.add_argument("--jobs", type=int, default=2, help="copies of the tree that work at the same time")
+    given.add_argument("--near", action="store_true", help="only tests that come to the line's file, where some do")
     given.add_argument("--list", action="store_true", help="print what would be tried, and end")
     options = given.parse_args()
 
@@ -122,7 +125,7 @@ def main() -> int:
     known = reviewed()
     unseen = {trial: known.get((trial.path, *changed_lines(trial.source, trial.slip))) for trial in trials}
     outcomes = [Outcome(trial, UNSEEN, why) for trial, why in unseen.items() if why is not None]
-    outcomes += run_all([trial for trial, why in unseen.items() if why is None], options.jobs)
+    outcomes += run_all([trial for trial, why in unseen.items() if why is None], options.jobs, options.near)
     survivors = [one.trial.said() for one in outcomes if one.state == SURVIVED]
     if survivors:
         print("\nsurvived: each a test, or a reason in", EQUIVALENT.name, *survivors, sep="\n")
@@ -130,7 +133,7 @@ def main() -> int:
     return 0
 
 
-def run_all(trials: list[Trial], jobs: int) -> list[Outcome]:
+def run_all(trials: list[Trial], jobs: int, near: bool) -> list[Outcome]:
     """Try the slips, each in one of `jobs` copies; before, the same tests where nothing is changed, to be timed."""
     with tempfile.TemporaryDirectory(prefix="minirnn-mutants-") as folder, ThreadPoolExecutor(jobs) as pool:
         free: SimpleQueue[Copy] = SimpleQueue()
@@ -145,7 +148,7 @@ def run_all(trials: list[Trial], jobs: int) -> list[Outcome]:
                 free.put(copy)
 
         def one(trial: Trial) -> Outcome:
-            outcome = lent(lambda copy: judged(trial, copy, known[room_of(trial.path)]))
+            outcome = lent(lambda copy: judged(trial, copy, known[room_of(trial.path)], near))
             print(f"{outcome.state:8s} {trial.path}:{trial.slip.line} {outcome.why}", flush=True)
             return outcome
 

@@ -125,15 +125,18 @@ WRONG = {
     "b: list came": lambda g: g.update(b=[0.0, 0.0]),
     "b: 1 of 2 entries are nan": lambda g: g.update(b=np.array([np.nan, 0])),
     "b: 2 of 2 entries are nan": lambda g: g.update(b=np.array([np.inf, -np.inf])),
+    "b: 2 of 2 entries are nan or": lambda g: g.update(b=np.full(2, 0x7FF0000000000001, "u8").view("f8")),  # signalling
 }
 
 
+@pytest.mark.parametrize("steps", [0, 1])
 @pytest.mark.parametrize("says", WRONG)
 @each_rule
-def test_a_wrong_gradient_is_named_and_changes_nothing(make, says, rng):
+def test_a_wrong_gradient_is_named_and_changes_nothing(make, says, steps, rng):
     parameters = small(rng)
     optimizer = make(parameters)
-    optimizer.step(draw(rng, parameters))
+    for _ in range(steps):
+        optimizer.step(draw(rng, parameters))
     before, state = deepcopy(parameters), optimizer.state_dict()
     grads = draw(rng, parameters)
     WRONG[says](grads)
@@ -215,6 +218,7 @@ def test_a_schedule_that_gives_no_learning_rate_changes_nothing(groups):
     with pytest.raises(ValueError, match=r"SGD: at step 0: lr=(nan|-1.0) came"):
         optimizer.step({"a": np.ones(1), "b": np.ones(1)})
     assert (parameters["a"][0], parameters["b"][0], optimizer.steps) == (0, 0, 0)
+    assert optimizer.state_dict()["slots"] == {}
 
 
 PARAMETERS = {"a": np.ones(2)}

@@ -18,6 +18,7 @@ def test_constant():
         (step_decay(0.3, 6, factor=0.5), "StepLR", {"step_size": 6, "gamma": 0.5}),
         (exponential(0.3, 20, final=0.3 * 0.9**20), "ExponentialLR", {"gamma": 0.9}),
         (one_cycle(0.3, 20), "OneCycleLR", {"max_lr": 0.3, "total_steps": 20}),
+        (one_cycle(0.3, 20, rise=0.0), "OneCycleLR", {"max_lr": 0.3, "total_steps": 20, "pct_start": 0.0}),
         (one_cycle(0.3, 20, rise=0.5, start_factor=0.1), "OneCycleLR",
          {"max_lr": 0.3, "total_steps": 20, "pct_start": 0.5, "div_factor": 10.0}),
     ],
@@ -32,28 +33,53 @@ def test_equal_to_torch(ours, theirs, options, torch):
             scheduler.step()
 
 
-def test_reduce_on_plateau_equals_torch(torch):
+@pytest.mark.parametrize("options", [{}, {"factor": 0.5, "patience": 2, "min_lr": 0.02, "threshold": 0.2}])
+def test_reduce_on_plateau_equals_torch(options, torch):
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
-    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=2, min_lr=0.02)
-    ours = ReduceOnPlateau(0.3, factor=0.5, patience=2, minimum=0.02)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **options)
+    ours = ReduceOnPlateau(0.3, **{name.replace("min_lr", "minimum"): value for name, value in options.items()})
     rng = np.random.default_rng(0)
     for i in range(60):
         metric = 1 / (1 + i) + rng.uniform(0, 0.3)
         theirs.step(metric)
         ours.observe(metric)
-        assert np.isclose(ours(i), optimizer.param_groups[0]["lr"]), i
-    assert ours(60) == 0.02
+        assert np.isclose(ours(i), optimizer.param_groups[0]["lr"], rtol=1e-9, atol=0), i
+    assert ours(60) < 0.1
+
+
+def test_reduce_on_plateau_takes_what_is_exactly_at_the_threshold_for_no_improvement():
+    for best, same, better in ((4.0, 2.0, 1.9), (-4.0, -6.0, -6.1)):
+        schedule = ReduceOnPlateau(1.0, patience=0, threshold=0.5, minimum=0.02)
+        schedule.observe(best)
+        assert schedule(0) == 1.0
+        schedule.observe(same)
+        assert schedule(0) == 0.1
+        schedule.observe(better)
+        assert schedule.state_dict() == {"lr": 0.1, "best": better, "waited": 0}
+
+
+def test_reduce_on_plateau_rises_over_its_warm_up():
+    assert [ReduceOnPlateau(2.0, warmup=4)(step) for step in range(6)] == [0.5, 1.0, 1.5, 2.0, 2.0, 2.0]
 
 
 def test_reduce_on_plateau_goes_on_from_its_state():
     one, other = ReduceOnPlateau(1.0, patience=1), ReduceOnPlateau(1.0, patience=1)
+    other.load_state_dict(one.state_dict())
     one.observe(1.0)
     one.observe(float("nan"))
     other.load_state_dict(one.state_dict())
+    assert other.state_dict() == one.state_dict() == {"lr": 1.0, "best": 1.0, "waited": 1}
     other.observe(2.0)
     assert other(0) == 0.1
+
+
+@pytest.mark.parametrize("wrong", [{"lr": "fast"}, {"lr": None}, {"best": "1"}, {"waited": 0.5}, {"waited": None}])
+def test_reduce_on_plateau_refuses_a_state_of_something_else(wrong):
+    schedule = ReduceOnPlateau(1.0)
+    before = schedule.state_dict()
     with pytest.raises(ValueError, match="numbers lr, best, waited"):
-        other.load_state_dict({"lr": "fast"})
+        schedule.load_state_dict({**before, "lr": 0.5, "best": 0.1, "waited": 3, **wrong})
+    assert schedule.state_dict() == before
 
 
 def test_cosine_rises_falls_and_stays():
@@ -85,13 +111,30 @@ def test_cosine_refuses_impossible_lengths(arguments):
     [
         (lambda: linear(1.0, 0), "0 steps"),
         (lambda: warmed_up(constant(1.0), -1), "warmup=-1"),
+        (lambda: step_decay(1.0, 0), "0 steps"),
         (lambda: step_decay(1.0, 5, factor=0.0), "factor 0.0"),
+        (lambda: exponential(1.0, 0, final=0.1), "0 steps"),
         (lambda: exponential(1.0, 5, final=0.0), r"final=0\.0"),
+        (lambda: exponential(0.0, 5, final=1.0), r"lr=0\.0"),
+        (lambda: one_cycle(1.0, 0), "0 steps"),
         (lambda: one_cycle(1.0, 5, rise=2.0), r"rise=2\.0"),
-        (lambda: ReduceOnPlateau(1.0, factor=1.0), r"factor=1\.0"),
-        (lambda: ReduceOnPlateau(1.0, patience=-1), "patience=-1"),
+        (lambda: one_cycle(1.0, 5, rise=-0.1), r"rise=-0\.1"),
+        (lambda: one_cycle(1.0, 5, start_factor=0.0), "factor 0.0"),
+        (lambda: one_cycle(1.0, 5, final_factor=0.0), "factor 0.0"),
+        *((lambda options=options: ReduceOnPlateau(**{"lr": 1.0, **options}), f"{name}={value}")
+          for options in ({"factor": 1.0}, {"factor": 0.0}, {"patience": -1}, {"warmup": -1}, {"minimum": -0.5},
+                          {"minimum": np.nan}, {"threshold": 1.0}, {"threshold": -0.1}, {"lr": 0.0}, {"lr": np.inf})
+          for name, value in options.items()),
     ],
-)
+)  # fmt: skip
 def test_options_out_of_range_are_refused(make, says):
     with pytest.raises(ValueError, match=says):
         make()
+
+
+def test_options_at_the_end_of_their_range_are_taken():
+    assert ReduceOnPlateau(1.0, patience=0, threshold=0.0, minimum=0.0, warmup=0)(0) == 1.0
+    assert warmed_up(constant(1.0), 0)(0) == 1.0
+    assert cosine(1.0, 5, warmup=5)(4) == 1.0
+    assert [one_cycle(1.0, 5, rise=1.0)(step) for step in (0, 4)] == [pytest.approx(0.04), 1.0]
+    assert one_cycle(1.0, 5, rise=0.2)(0) == 1.0  # the top is the first step

@@ -14,10 +14,11 @@ from minirnn.train.language_model import next_token_loss
 TOKENS = np.random.default_rng(0).integers(0, 7, 101)
 
 
-def trained(comm, tokens=TOKENS, **options):
+def trained(comm, tokens=TOKENS, batches=list, **options):
     rng = np.random.default_rng(1)
     model = Sequential(Embedding(7, 4, rng=rng), GRU(4, 4, rng=rng), Linear(4, 7, rng=rng))
-    last = fit(model, next_token_loss, list(streams(tokens, 4, 5, epochs=1)), SGD(model, lr=0.1), comm=comm, **options)
+    every = batches(streams(tokens, 4, 5, epochs=1))
+    last = fit(model, next_token_loss, every, SGD(model, lr=0.1), comm=comm, **options)
     return last.step, model.state_dict()
 
 
@@ -28,6 +29,56 @@ def test_ranks_that_were_given_other_batches_are_told(place, says):
     mine[1][place] = (TOKENS[place] + 1) % 7
     with pytest.raises(DifferentRanksError, match=says):
         on_ranks(2, lambda comm: trained(comm, mine[comm.rank]))
+
+
+def late(rank):
+    rng = np.random.default_rng(0)
+    rng.random(rank)
+    return rng
+
+
+def long_state(rank):
+    bits = np.random.MT19937(0)
+    state = bits.state
+    state["state"]["key"][300] += rank  # one of 624 numbers, of which repr shows six
+    bits.state = state
+    return np.random.Generator(bits)
+
+
+@pytest.mark.parametrize(
+    ("noise", "says"),
+    [
+        (np.random.default_rng, r"rng\.state\.state is \d+ on rank 1"),
+        (late, r"rng\.state\.state is \d+ on rank 1"),
+        (long_state, r"rng\.state\.key is uint32 \(624,\) with checksum"),
+        (lambda rank: np.random.default_rng(0) if rank else None, r"rng\.bit_generator is .PCG64. on rank 1, not there on rank 0"),
+    ],
+    ids=["another seed", "another place", "in the middle", "none"],
+)
+def test_ranks_whose_noise_differs_are_told_before_the_first_step(noise, says):
+    steps = []
+    with pytest.raises(DifferentRanksError, match=says):
+        on_ranks(2, lambda comm: trained(comm, rng=noise(comm.rank), callbacks=[steps.append]))
+    assert steps == []
+
+
+def test_noise_that_becomes_different_on_a_rank_is_never_saved(tmp_path):
+    def go(comm):
+        rng = np.random.default_rng(0)
+
+        class Drawing(list):
+            """Its batches take from the training's noise, on one rank alone."""
+
+            def __iter__(self):
+                for batch in super().__iter__():
+                    rng.random(comm.rank)
+                    yield batch
+
+        return trained(comm, batches=Drawing, rng=rng, checkpoints=Checkpoints(tmp_path, every=2))
+
+    with pytest.raises(DifferentRanksError, match=r"the replicas differ: rng\.state\.state on rank 1"):
+        on_ranks(2, go)
+    assert not Checkpoints(tmp_path).paths()
 
 
 def test_the_best_weights_are_restored_on_every_rank():
