@@ -51,7 +51,7 @@ def long_state(rank):
         (np.random.default_rng, r"rng\.state\.state is \d+ on rank 1"),
         (late, r"rng\.state\.state is \d+ on rank 1"),
         (long_state, r"rng\.state\.key is uint32 \(624,\) with checksum"),
-        (lambda rank: np.random.default_rng(0) if rank else None, r"rng\.bit_generator is .PCG64. on rank 1, not there on rank 0"),
+        (lambda rank: np.random.default_rng(0) if rank else None, "bit_generator is .PCG64. on rank 1, not there"),
     ],
     ids=["another seed", "another place", "in the middle", "none"],
 )
