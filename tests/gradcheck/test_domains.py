@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from minirnn.gradcheck import gradcheck
+from minirnn.gradcheck.problem import BUGS
 
 X = np.array([0.1, 0.5, 3.0])
 
@@ -69,6 +70,42 @@ def test_at_the_given_point_it_comes_through(domain):
 def test_a_bug_is_reported_as_itself(error, x):
     with pytest.raises(error, match="a bug"):
         gradcheck(raises(error("a bug")), x, vjp=lambda g, x: g / x)
+
+
+def beyond(distance, otherwise):
+    """A backward of sin that does something else where x is further than that from X."""
+    return lambda g, x: otherwise(g, x) if np.any(np.abs(x - X) > distance) else g * np.cos(x)
+
+
+@pytest.mark.parametrize("error", BUGS)
+@pytest.mark.parametrize("distance", [0.0, 2.0])
+def test_a_bug_of_a_backward_at_a_varied_point_is_reported_as_itself(error, distance):
+    def bug(g, x):
+        raise error("a bug")
+
+    with pytest.raises(error, match="a bug"):
+        gradcheck(np.sin, X, vjp=beyond(distance, bug))
+
+
+def writes_into(array):
+    array *= 0.5
+    return array
+
+
+@pytest.mark.parametrize("distance", [0.0, 2.0])
+@pytest.mark.parametrize(
+    ("otherwise", "kind"),
+    [
+        (lambda g, x: (g * np.cos(x))[:2], "shape"),
+        (lambda g, x: None, "shape"),
+        (lambda g, x: (g * np.cos(x)).astype(int), "dtype"),
+        (lambda g, x: writes_into(g), "mutates-input"),
+        (lambda g, x: writes_into(x), "mutates-input"),
+    ],
+)
+def test_a_backward_that_returns_something_else_at_a_varied_point_is_told(otherwise, kind, distance):
+    report = gradcheck(np.sin, X, vjp=beyond(distance, otherwise))
+    assert (report.kind, report.ok) == (kind, False)
 
 
 @pytest.mark.parametrize("error", [AssertionError("narrow"), Outside("narrow")])

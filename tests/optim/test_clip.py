@@ -82,13 +82,13 @@ def test_what_needs_no_clipping_is_returned_itself(grads):
     assert all(new is old for new, old in zip(tree.leaves(clipped), tree.leaves(grads), strict=True))
 
 
-@pytest.mark.parametrize("sign", [1, -1])
-def test_what_is_exactly_at_the_limit_is_returned_itself(sign):
-    grads = {"a": sign * np.array([3.0, 0.0]), "b": sign * np.array([4.0])}
-    assert clip_by_global_norm(grads, 5.0) == (grads, 5.0)
-    assert clip_by_global_norm(grads, 5.0)[0] is grads
-    assert clip_by_value(grads, 4.0)["b"] is grads["b"]
-    assert clip_by_value(grads, 3.0)["a"] is grads["a"]
+@pytest.mark.parametrize("scale", [1.0, -1.0, 2.0**-5, -(2.0**-5)])
+def test_what_is_exactly_at_the_limit_is_returned_itself(scale):
+    grads, size = {"a": scale * np.array([3.0, 2.0]), "b": scale * np.array([6.0])}, abs(scale)
+    assert clip_by_global_norm(grads, 7.0 * size) == (grads, 7.0 * size)
+    assert clip_by_global_norm(grads, 7.0 * size)[0] is grads
+    assert clip_by_value(grads, 6.0 * size)["b"] is grads["b"]
+    assert clip_by_value(grads, 3.0 * size)["a"] is grads["a"]
 
 
 @pytest.mark.parametrize("size", [1e-42, 1e-30, 1e30, 3e38])

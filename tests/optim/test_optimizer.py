@@ -188,6 +188,13 @@ def test_groups_change_options_of_matching_names_and_the_later_wins():
     assert [float(p[0]) for p in parameters.values()] == [2, 3, -3, -1]
 
 
+@each_rule
+def test_every_rule_takes_groups(make):
+    parameters = {"a": np.zeros(1), "b": np.zeros(1)}
+    make(parameters, groups={"b": {"lr": 0.0}}).step({name: np.ones(1) for name in parameters})
+    assert (parameters["a"][0] != 0, parameters["b"][0]) == (True, 0)
+
+
 def test_each_group_keeps_the_slots_that_its_options_need():
     parameters = {"a": np.zeros(1), "b": np.zeros(1)}
     optimizer = optim.SGD(parameters, groups={"b": {"momentum": 0.9}})
