@@ -16,6 +16,7 @@ from minirnn.train.training import Training
 
 __all__ = ["InexactResumeWarning", "StoppedTrainingWarning", "restore", "training_state"]
 
+_CALLER = 6  # the warnings name the line that calls fit: above restore, restored, together, _take_up and fit
 
 OPTIONS = ("carry", "accumulate", "clip_norm", "clip_value", "reduction", "val_every", "skip_nonfinite")
 
@@ -66,7 +67,7 @@ def restore(training: Training, callbacks: Sequence[Callback], state: Mapping[st
     before, now = state["options"], _options(training, callbacks)
     if different := changes({**state["environment"], **before}, {**training.environment, **now}):
         warnings.warn(
-            f"the training is resumed, but no longer exactly: {different}", InexactResumeWarning, stacklevel=4
+            f"the training is resumed, but no longer exactly: {different}", InexactResumeWarning, stacklevel=_CALLER
         )
     if training.stopped is not None and before.get("callbacks") != now["callbacks"]:
         training.stopped = None  # it was another callback that asked for it
@@ -75,7 +76,7 @@ def restore(training: Training, callbacks: Sequence[Callback], state: Mapping[st
             f"the training had been stopped after step {training.step_number}: {training.stopped}; no step is taken. "
             "Leave out the callback that asked for it, or give it more patience, to go on",
             StoppedTrainingWarning,
-            stacklevel=4,
+            stacklevel=_CALLER,
         )
 
 
