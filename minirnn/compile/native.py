@@ -56,7 +56,7 @@ def _load_all(parts: "Sequence[_Native]", dtype: str) -> None:
 
 @cache
 def _load_products(dtype: str) -> None:
-    objects.load(f"products {products.module(host(), dtype)}", lambda: products.module(host(), dtype), thorough=True)
+    objects.load(f"{_printers()} products {dtype}", lambda: products.module(host(), dtype), thorough=True)
 
 
 _cells: set[str] = set()
