@@ -33,11 +33,11 @@ def is_looped(node: Node) -> bool:
 
 
 def _sources(node: Node, inside: set[Node], copies: dict[Node, list[Node]]) -> Iterable[Node]:
-    """The operands that this phase computes, seen through views, and the copies that make up a concatenation."""
+    """The operands that this phase computes, seen through views, and the copies that make up a whole."""
     for operand in node.operands:
-        while operand.op in VIEWS and operand in inside:
+        while operand.op in VIEWS and operand in inside and operand not in copies:
             operand = operand.operands[0]
-        if operand.op == "concat" and operand in inside:
+        if operand in inside and (operand in copies or operand.op == "concat"):
             yield from _sources(operand, inside, copies)
             yield from copies.get(operand, ())
         elif operand in inside:
@@ -51,7 +51,7 @@ def stages(
     *,
     fuse: bool = True,
 ) -> list[Stage]:
-    """The phase's operations as stages; copies: those that make up a concatenation. fuse=False gives every operation a
+    """The phase's operations as stages; copies: those that make up a whole. fuse=False gives every operation a
     loop of its own."""
     inside = set(order)
     at: dict[Node, int] = {}

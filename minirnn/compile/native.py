@@ -17,8 +17,9 @@ from minirnn.compile.llvm import objects, printer, products
 from minirnn.compile.llvm.target import host
 from minirnn.compile.loops.direction import FLAGS, Direction, parts_of
 from minirnn.compile.loops.listing import listing
-from minirnn.compile.loops.memory import Argument
+from minirnn.compile.loops.places import Argument
 from minirnn.compile.loops.program import Index, with_slots
+from minirnn.compile.loops.sizes import Size
 from minirnn.compile.place import Placed, once_nodes
 from minirnn.compile.program import Program, layout_of
 from minirnn.compile.shares import Task
@@ -178,9 +179,15 @@ class _Native:
             case "room":
                 return work("room", (products.room_size(host()),), self.dtype)
             case "work":
-                return work(argument.name, (_rows(argument.rows, n, b) * argument.width,), np.dtype(argument.dtype))
+                return work(
+                    argument.name,
+                    (_rows(argument.rows, n, b) * _count(argument.width, n, b),),
+                    np.dtype(argument.dtype),
+                )
             case "right":
-                size = products.packed_size(host(), argument.dtype, _rows(argument.rows, n, b), argument.width)
+                size = products.packed_size(
+                    host(), argument.dtype, _rows(argument.rows, n, b), _count(argument.width, n, b)
+                )
                 return work(argument.name, (size,), np.dtype(argument.dtype))
             case "sums" if not given["sums"]:
                 return None
@@ -196,6 +203,10 @@ def _rows(rows: Index, n: int, b: int) -> int:
     """An index's value that is made of n and b alone."""
     sizes = {"n": n, "b": b}
     return sum([math.prod([sizes[name] for name in names]) * (k if isinstance(k, int) else 0) for k, names in rows])
+
+
+def _count(size: Size, n: int, b: int) -> int:
+    return size if isinstance(size, int) else _rows(size, n, b)
 
 
 def _bits(size: int | float) -> int:

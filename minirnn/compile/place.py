@@ -69,11 +69,11 @@ def place(graph: Graph, *, hoist: bool = True, sink: bool = False, store_all: bo
     """
     known = when(graph)
     ahead, back = graph.only("state", "output"), graph.only("d_state", "d_input", "d_parameter")
+    states = [node for (kind, _), node in graph.outputs.items() if kind == "state"]
     row_wise = hoist and _row_wise(graph, known)
     if not row_wise:
-        forward, backward = _all_in_the_loop(ahead, known, False), _all_in_the_loop(back, known, True)
-        return Placed(graph, False, forward, backward, (), known)
-    states = [node for (kind, _), node in graph.outputs.items() if kind == "state"]
+        there = {node for node in states if known[node] >= When.INPUT and node.op != "input"} if sink else set()
+        return Placed(graph, False, _in_the_loop(ahead, known, set()), _in_the_loop(back, known, there), (), known)
     used = _used_by_backward(back, known)
     stored = keep(used, known, states, store_all)
     forward = _forward(graph, ahead, known, stored, sink)
@@ -243,8 +243,10 @@ def _backward(back: Graph, known: dict[Node, When], leaves: set[Node], sink: boo
     return Program(tuple(once), tuple(before), tuple(loop), tuple(after), tuple(first), tuple(finish))
 
 
-def _all_in_the_loop(part: Graph, known: dict[Node, When], backward: bool) -> Program:
-    order = [n for n in part.nodes() if n.op != "input"]
+def _in_the_loop(part: Graph, known: dict[Node, When], there: set[Node]) -> Program:
+    """Everything in the loop, but for the values that are there."""
+    needed = _ancestors(part.outputs.values(), there)
+    order = [n for n in part.nodes() if n in needed and n.op != "input"]
     once = [n for n in order if known[n] == When.ONCE and not has_batch(n)]
     loop = [n for n in order if n not in set(once)]
     sums = tuple([node for (kind, _), node in part.outputs.items() if kind == "d_parameter" and known[node]])

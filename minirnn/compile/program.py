@@ -37,7 +37,10 @@ def _tail(leaf: Leaf) -> Leaf:
 
 
 def _leaf(name: str, node: Node, rows: bool) -> Leaf:
-    return Leaf(name, tuple(node.shape[1:]) if rows else node.shape, node.dtype)
+    if not rows:
+        return Leaf(name, node.shape, node.dtype)
+    many = node.shape[0] // BATCH  # rows of the value for a row of the batch
+    return Leaf(name, (*([many] if many > 1 else []), *node.shape[1:]), node.dtype)
 
 
 def layout_of(traced: Traced, placed: Placed) -> Layout:

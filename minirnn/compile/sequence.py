@@ -49,7 +49,7 @@ class Problem(NamedTuple):
         return list(pieces(self.steps, self.every or self.steps))
 
     def shares(self) -> list[Rows]:
-        if not self.program.native:
+        if not (self.program.native and self.program.layout.row_wise):
             return [(0, self.batch)]
         work = self.program.layout.work * self.steps * self.batch / 2
         count = max(1, min(threads.get_num_threads(), self.batch, int(work / SHARE)))

@@ -187,10 +187,13 @@ class _Printer(Text):
         return curves.emit(self, line, given, of)
 
     def _number(self, value: Any, kind: str) -> str:
-        """A constant throughout; one that the call brings comes as a double's bits."""
-        if not isinstance(value, Slot):
+        """A constant throughout; one that the call brings comes as a double's bits, and an Index has a whole value."""
+        if isinstance(value, Slot):
+            one = self.value(f"bitcast i64 {self.slots[value.k]} to double")
+        elif isinstance(value, tuple):
+            one = self.value(f"sitofp i64 {self.integer(value)} to double")
+        else:
             return self.constant(kind, value)
-        one = self.value(f"bitcast i64 {self.slots[value.k]} to double")
         if kind == "float":
             one = self.value(f"fptrunc double {one} to float")
         elif kind[0] == "i":
@@ -229,7 +232,7 @@ class _Printer(Text):
                 )
                 return
             total = self.at_entry(f"alloca {self.vector(kind)}")
-            start = self.constant(kind, _STARTS[work.op])
+            start = self.constant(kind, _start(work.op, kind))
             self.put(f"store {self.vector(kind)} {start}, ptr {total}")
             with ExitStack() as inner:
                 for depth, dim in enumerate(work.axes[:-1]):
@@ -254,7 +257,8 @@ class _Printer(Text):
         found = ""
         for ref, pointer in zip(work.sources, pointers, strict=False):
             value = self._read(ref._replace(strides=(ref.strides[axis],)), pointer, column, mask)
-            found = self.binary("fmul", kind, found, value) if found else value
+            value = self._as(value, element(ref.dtype), kind)
+            found = self._joined("prod", kind, found, value) if found else value
         return found
 
     def _gather(
@@ -271,7 +275,7 @@ class _Printer(Text):
         """A vector of results at once, entry by entry of the axes."""
         kind, free = element(work.out.dtype), len(work.free)
         total = self.at_entry(f"alloca {self.vector(kind)}")
-        self.put(f"store {self.vector(kind)} {self.constant(kind, _STARTS[work.op])}, ptr {total}")
+        self.put(f"store {self.vector(kind)} {self.constant(kind, _start(work.op, kind))}, ptr {total}")
         with ExitStack() as inner:
             now = list(pointers)
             for depth, dim in enumerate(work.axes):
@@ -309,9 +313,11 @@ class _Printer(Text):
         self.call("void", f"{name}_{self.dtype}", *[(kind, given[argument]) for kind, argument in pairs])
 
     def _pack(self, work: Pack) -> None:
-        source, row = self._start(work.source), self.size(work.source.row)
-        to, rows = self.variables[work.memory], self.integer(work.rows)
-        self._call_product("pack", source=source, row=row, k=rows, n=self.size(work.width), to=to)
+        turned = work.source.strides[-1:] != (1,) and work.source.row == 1  # a column's numbers lie side by side
+        row = self.size(work.source.strides[-1] if turned else work.source.row)
+        source, to, rows = self._start(work.source), self.variables[work.memory], self.integer(work.rows)
+        name = "pack_transposed" if turned else "pack"
+        self._call_product(name, source=source, row=row, k=rows, n=self.size(work.width), to=to)
 
     def _multiply(self, work: Multiply) -> None:
         k = self.size(work.k)
@@ -372,6 +378,14 @@ class _Printer(Text):
 
 
 _STARTS = {"sum": 0.0, "prod": 1.0, "amax": -np.inf, "amin": np.inf}
+
+
+def _start(op: str, kind: str) -> float:
+    """What a reduction of nothing is."""
+    if kind[0] != "i" or op in ("sum", "prod"):
+        return _STARTS[op]
+    limit: int = 1 << (int(kind[1:]) - 1)
+    return -limit if op == "amax" else limit - 1
 
 
 def _stored(dtype: str) -> str:

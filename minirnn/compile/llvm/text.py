@@ -112,8 +112,10 @@ class Text:
 
     # ------------------------------------------------------------ integers
     def size(self, size: Any) -> str:
-        """A whole number of the program: itself, or what the call brings for it."""
-        return self.slots[size.k] if isinstance(size, Slot) else str(size)
+        """A whole number of the program: itself, what the call brings for it, or an Index's value."""
+        if isinstance(size, Slot):
+            return self.slots[size.k]
+        return self.integer(size) if isinstance(size, tuple) else str(size)
 
     def integer(self, index: Index) -> str:
         """An Index's value."""

@@ -6,19 +6,21 @@
     sums      weights' gradients: products over all rows, those of one left side together
 
 `outside` marks rows whose sequence is over: their states are held, and their cotangents pass by.
+
+Where rows of the batch meet, everything stands in the loop, and the weights' gradients are added up step by step.
 """
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from minirnn.compile.errors import CannotCompile
 from minirnn.compile.ir import Node
 from minirnn.compile.loops.groups import Loops
-from minirnn.compile.loops.memory import Argument, Place, dense
+from minirnn.compile.loops.places import Argument, Place
 from minirnn.compile.loops.program import (
-    BLOCK_STEPS,
     ROWS,
     ColumnSum,
     For,
@@ -36,6 +38,7 @@ from minirnn.compile.loops.program import (
     When,
     index,
 )
+from minirnn.compile.loops.sizes import dense, times
 from minirnn.compile.place import Placed, Program
 from minirnn.compile.when import When as Known
 
@@ -55,9 +58,8 @@ class Direction(Loops):
     """`function` is the loop program; `arguments` says what its call brings for each name of memory."""
 
     def __init__(self, placed: Placed, program: Program, backward: bool):
-        if not placed.row_wise:
-            raise CannotCompile("rows of the batch meet")
         super().__init__(placed, program, backward)
+        self.rights = 0
         floats = [n.dtype for n in placed.graph.nodes() if n.op == "matmul" and n.dtype.kind == "f"]
         floats += [n.dtype for n in placed.graph.inputs if n.dtype.kind == "f"]
         if len({dtype.name for dtype in floats}) > 1:
@@ -74,12 +76,15 @@ class Direction(Loops):
         before = self._phase("before")
         step: Body = []
         if self.backward:
-            step += [Let("now", index((1, "n"), -1, (-1, "t"))), *self._hold()]
+            step += [Let("now", index((1, "n"), -1, (-1, "t"))), *(self._hold() if self.first else [])]
         step += self._phase("loop")
-        step += self._end_of_step()
+        if self.first:
+            step += self._end_of_step()
+        elif self.program.sums:
+            step.append(When(("want_p",), tuple(self._added())))
         body = [*before, For("t", index((1, "n")), tuple(step), self.backward), *self._phase("after")]
         if self.backward:
-            sums = self._sums()
+            sums = self._sums() if self.first else []
             body += [When(("want_p",), tuple(sums))] if sums else []
             body += [Let("now", index((1, "n")))]
             moved = [
@@ -91,35 +96,64 @@ class Direction(Loops):
         return body
 
     def _phase(self, phase: str) -> Body:
-        rows, needs = ROWS if phase == "loop" else BLOCK_STEPS, self._needs(phase)
+        needs = self._needs(phase)
         body: Body = []
         for stage in self.staged[phase]:
             for group in stage.groups:
-                body += _guarded(group.needs, [self.group(group, phase, rows)])
+                body += _guarded(group.needs, [self.group(group, phase)])
             for node in stage.whole:
-                body += _guarded(needs.get(node, ()), [self._whole(node, phase, rows)])
+                body += _guarded(needs.get(node, ()), self._whole(node, phase))
         return body
 
-    def _whole(self, node: Node, phase: str, rows: Index) -> Statement:
+    def _whole(self, node: Node, phase: str) -> Body:
         if node.op == "matmul":
-            return self._product(node, phase, rows)
+            return self._product(node, phase)
         if node.op in ("sum", "amax", "amin", "prod"):
-            return self.reduction(node, phase, rows)
+            return [self.reduction(node, phase)]
         if node.op == "einsum":
-            return self.contraction(node, phase, rows)
+            return [self.contraction(node, phase)]
+        if node.op == "put":
+            return self.in_zeros(node, phase)
         raise CannotCompile(f"it has {node.op}")
 
-    def _product(self, node: Node, phase: str, rows: Index) -> Statement:
-        a, w = node.operands
-        if self.placed.known[w] != Known.ONCE:
-            raise CannotCompile("it has a product with what is no parameter")
+    def _product(self, node: Node, phase: str) -> Body:
+        (a, w), (turned, turned_w) = node.operands, node.attrs
         left, out = self.place(a, phase), self.place(node, phase)
-        if out.strides != (1,) and node.shape[1] != 1:
+        if out.strides[-1] != 1 and node.shape[1] != 1:
             raise CannotCompile("it has a product into a strided side")
-        k = self.packs.setdefault((w, node.attrs[1]), len(self.packs))
-        memory = self.argument(f"m{k}", Argument("packed", k))
-        refs = self.ref(out, node.dtype), self.ref(left, a.dtype)
-        return Multiply(*refs, memory, rows, a.shape[1], node.shape[1])
+        body: Body = []
+        if self.placed.known[w] == Known.ONCE and w not in self.phase_of:
+            k = self.packs.setdefault((w, turned_w), len(self.packs))
+            memory = self.argument(f"m{k}", Argument("packed", k))
+        elif self.first:
+            raise CannotCompile("it has a product with what is no parameter")
+        else:
+            memory = self._packed_step(w, turned_w, phase, body)
+        if self.first:
+            sides = self.ref(out, node.dtype), self.ref(left, a.dtype)
+            return [Multiply(*sides, memory, self.rows(node, phase), a.shape[1], node.shape[1])]
+        (m, k), n = self.tail(a.shape)[:: -1 if turned else 1], self.tail(node.shape)[1]
+        side = self._matrix(out, node.dtype), self._matrix(left, a.dtype, turned)
+        return [*body, Multiply(*side, memory, index(m), k, n)]
+
+    def _matrix(self, place: Place, dtype: Any, turned: bool = False) -> Ref:
+        """A matrix of a step's as rows."""
+        row, column = place.strides[:: -1 if turned else 1]
+        return self.ref(place._replace(row=row, strides=(column,)), dtype)
+
+    def _packed_step(self, w: Node, turned: bool, phase: str, body: Body) -> str:
+        """A step's own right side, packed where it is needed."""
+        rows, width = self.tail(w.shape)[:: -1 if turned else 1]
+        place, name = self.place(w, phase), f"w{self.rights}"
+        self.rights += 1
+        if 1 not in place.strides and w.shape != (1, 1):
+            copy = self.scratch(f"{name} rows", index(times(*self.tail(w.shape))), 1, w.dtype)
+            whole = Place(copy, (), 0, dense(self.tail(w.shape)))
+            body.append(self.copied(place, whole, self.tail(w.shape), w.dtype))
+            place = whole
+        self.argument(name, Argument("right", 0, f"right {name}", index(rows), width, w.dtype.name))
+        body.append(Pack(self._matrix(place, w.dtype, turned), index(rows), width, name))
+        return name
 
     # ------------------------------------------------------------ ends of steps
     def _copied(
@@ -161,6 +195,14 @@ class Direction(Loops):
         return [When(("ragged",), tuple(body))] if body else []
 
     # ------------------------------------------------------------ sums over all rows
+    def _added(self) -> Body:
+        """A step's part of the weights' gradients, added to that of the others."""
+        body: Body = []
+        for k, node in enumerate(self.program.sums):
+            total = Place(self.argument(f"g{k}", Argument("sums", k)), (), 0, dense(node.shape))
+            body.append(self.copied(self.place(node, "loop"), total, self.tail(node.shape), node.dtype, add=True))
+        return body
+
     def _sums(self) -> Body:
         body: Body = []
         rights: dict[Node, str] = {}
@@ -177,7 +219,8 @@ class Direction(Loops):
             place = self._plain(left)
             room = self.argument("room", Argument("room"))
             ref = self.ref(place, left.dtype)
-            body.append(MultiplyTransposed(total, ref, rights[right], left.shape[1], BLOCK_STEPS, right.shape[1], room))
+            rows = self.rows(left, "after")
+            body.append(MultiplyTransposed(total, ref, rights[right], left.shape[1], rows, right.shape[1], room))
         return body
 
     def _plain(self, node: Node) -> Place:
@@ -187,9 +230,9 @@ class Direction(Loops):
         return place
 
     def _packed_right(self, node: Node, rights: dict[Node, str]) -> Statement:
-        width, name = node.shape[1], f"w{len(rights)}"
-        rights[node] = self.argument(name, Argument("right", 0, f"right {name}", BLOCK_STEPS, width, node.dtype.name))
-        return Pack(self.ref(self._plain(node), node.dtype), BLOCK_STEPS, width, name)
+        width, name, rows = node.shape[1], f"w{len(rights)}", self.rows(node, "after")
+        rights[node] = self.argument(name, Argument("right", 0, f"right {name}", rows, width, node.dtype.name))
+        return Pack(self.ref(self._plain(node), node.dtype), rows, width, name)
 
     def _sum_of_rows(self, total: str, node: Node) -> Statement:
         (x,) = node.operands
@@ -198,7 +241,7 @@ class Direction(Loops):
             raise CannotCompile("it sums over rows of the batch and more")
         if not place.row:
             raise CannotCompile("it sums over rows what is the same for all")
-        return ColumnSum(total, self.ref(place, x.dtype), BLOCK_STEPS, math.prod(x.shape[1:]))
+        return ColumnSum(total, self.ref(place, x.dtype), self.rows(x, "after"), math.prod(x.shape[1:]))
 
 
 def _guarded(needs: Sequence[str], body: Body) -> Body:

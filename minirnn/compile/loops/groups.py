@@ -1,4 +1,5 @@
-"""Loops over rows: a group of elementwise operations as one Map, a reduction or a small product as one Reduce."""
+"""Loops over rows: a group of elementwise operations as one Map, a reduction or a small product as one Reduce, a part
+in zeros as two Maps."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,8 +9,10 @@ import numpy as np
 from minirnn.compile.errors import CannotCompile
 from minirnn.compile.fuse import Group
 from minirnn.compile.ir import COMPARISONS, Node, is_scalar
-from minirnn.compile.loops.memory import Memory, Place
-from minirnn.compile.loops.program import Index, Line, Map, Number, Reduce, Ref, Statement
+from minirnn.compile.loops.memory import Memory
+from minirnn.compile.loops.places import Place
+from minirnn.compile.loops.program import Index, Line, Map, Number, Reduce, Ref, Statement, index
+from minirnn.compile.loops.sizes import Size, size_of, times
 
 __all__ = ["Loops"]
 
@@ -17,13 +20,13 @@ __all__ = ["Loops"]
 class Loops(Memory):
     """Makes the statements of a phase that go over rows."""
 
-    def ref(self, place: Place, dtype: Any, strides: Sequence[int] | None = None) -> Ref:
+    def ref(self, place: Place, dtype: Any, strides: Sequence[Size] | None = None) -> Ref:
         self.of_call(place)
         return Ref(place.memory, dtype.name, place.at, place.row, place.strides if strides is None else tuple(strides))
 
-    def group(self, group: Group, phase: str, rows: Index) -> Statement:
+    def group(self, group: Group, phase: str) -> Statement:
         """The group's operations on every entry of every row."""
-        shape = group.nodes[0].shape[1:]
+        shape = self.tail(group.nodes[0].shape)
         loads, stores = dict[Ref, str](), list[tuple[str, Ref]]()
         lines, names = list[Line](), dict[Node, str]()
 
@@ -50,35 +53,32 @@ class Loops(Memory):
             homes = [self.memory[node]] if node in self.memory else []
             for where in [*homes, *self.stores.get(node, [])]:
                 stores.append((names[node], reference(self._memory_place(where, node, phase), node)))
-        return _flattened(rows, shape, [(n, r) for r, n in loads.items()], lines, stores)
+        return _flattened(self.rows(group.nodes[0], phase), shape, [(n, r) for r, n in loads.items()], lines, stores)
 
-    def reduction(self, node: Node, phase: str, rows: Index) -> Statement:
+    def reduction(self, node: Node, phase: str) -> Statement:
         """sum, amax, amin or prod over some axes of a row's entries."""
         (x,) = node.operands
         source, out = self.place(x, phase), self.place(node, phase)
-        if 0 in node.attrs:
-            raise CannotCompile(f"it takes the {node.op} over rows of the batch and more")
-        axes = [axis - 1 for axis in node.attrs]
-        free = [k for k in range(len(x.shape) - 1) if k not in axes]
+        axes, dims = [axis - self.first for axis in node.attrs], self.tail(x.shape)
+        free = [k for k in range(len(dims)) if k not in axes]
         strides = [source.strides[k] for k in (*free, *axes)]
-        dims = x.shape[1:]
-        return self._reduced(
-            node.op, rows, [dims[k] for k in free], [dims[k] for k in axes], [(source, x, strides)], (out, node)
-        )
+        sides = [dims[k] for k in free], [dims[k] for k in axes]
+        return self._reduced(node.op, phase, *sides, [(source, x, strides)], (out, node))
 
-    def contraction(self, node: Node, phase: str, rows: Index) -> Statement:
+    def contraction(self, node: Node, phase: str) -> Statement:
         """An einsum of values of the same row, or with a parameter: sums of products."""
         inputs, output = node.attrs[0].split("->")
         letters = inputs.split(",")
-        batch = output[0]
+        batch = output[: self.first]
         inner = sorted({c for part in letters for c in part} - set(output))
-        pairs = zip(letters, node.operands, strict=True)
-        sizes = {c: dim for part, operand in pairs for c, dim in zip(part, operand.shape, strict=True)}
-        order = [*output[1:], *inner]
+        sizes = dict[str, Size]()
+        for part, operand in zip(letters, node.operands, strict=True):
+            sizes |= {c: size_of(d) for c, d in zip(part, operand.shape, strict=True) if d != 1 or c not in sizes}
+        order = [*output[self.first :], *inner]
         sources = []
         for part, operand in zip(letters, node.operands, strict=True):
             place = self.place(operand, phase)
-            tail = part[1:] if part[:1] == batch else part
+            tail = part[1:] if batch and part[:1] == batch else part
             if len(place.strides) != len(tail):
                 raise CannotCompile("it has a product of several axes at once")
             dims = operand.shape[len(part) - len(tail) :]
@@ -87,23 +87,50 @@ class Loops(Memory):
         if not inner:
             inner, sources = ["1"], [(place, operand, [*s, 0]) for place, operand, s in sources]
             sizes["1"] = 1
-        free = [sizes[c] for c in output[1:]]
-        return self._reduced("sum", rows, free, [sizes[c] for c in inner], sources, (self.place(node, phase), node))
+        free = [sizes[c] for c in output[self.first :]]
+        return self._reduced("sum", phase, free, [sizes[c] for c in inner], sources, (self.place(node, phase), node))
 
     def _reduced(
         self,
         op: str,
-        rows: Index,
-        free: Sequence[int],
-        axes: Sequence[int],
-        sources: Sequence[tuple[Place, Node, Sequence[int]]],
+        phase: str,
+        free: Sequence[Size],
+        axes: Sequence[Size],
+        sources: Sequence[tuple[Place, Node, Sequence[Size]]],
         out: tuple[Place, Node],
     ) -> Statement:
         place, node = out
-        if node.dtype.kind != "f" or any(x.dtype != node.dtype for _, x, _ in sources):
-            raise CannotCompile(f"it takes the {op} of numbers that are no floats")
         refs = [self.ref(source, x.dtype, strides) for source, x, strides in sources]
-        return Reduce(op, rows, tuple(free), tuple(axes), tuple(refs), self.ref(place, node.dtype))
+        return Reduce(op, self.rows(node, phase), tuple(free), tuple(axes), tuple(refs), self.ref(place, node.dtype))
+
+    def copied(self, source: Place, to: Place, shape: Sequence[Size], dtype: Any, *, add: bool = False) -> Statement:
+        """A copy of a step's value, or its sum with what is there; in one precision."""
+        name = dtype.name
+        loads, there = [("a", self.ref(source, dtype))], self.ref(to, dtype)
+        if add:
+            lines = [Line("v", "add", ("a", "b"), name, name)]
+            loads.append(("b", there))
+        else:
+            lines = [Line("v", "copy", ("a",), name, name)]
+        return _flattened(index(1), shape, loads, lines, [("v", there)])
+
+    def in_zeros(self, node: Node, phase: str) -> list[Statement]:
+        """A part of an array of zeros."""
+        (x,), dtype, rows = node.operands, node.dtype, self.rows(node, phase)
+        out, shape = self.place(node, phase), self.tail(node.shape)
+        zero = Line("zero", "copy", (Number(0.0),), dtype.name, dtype.name)
+        cleared = _flattened(rows, shape, [], [zero], [("zero", self.ref(out, dtype))])
+        parts = node.attrs[1 + self.first :]
+        at = [times(size_of(part[0]), stride) for part, stride in zip(parts, out.strides, strict=True)]
+        by = [times(part[2], stride) for part, stride in zip(parts, out.strides, strict=True)]
+        there = self.ref(out._replace(at=index(out.at, *map(index, at))), dtype, by)
+        filled = self._filled(x)
+        if is_scalar(filled):
+            line = Line("v", "copy", (Number(filled.attrs[0]),), dtype.name, dtype.name)
+            return [cleared, _flattened(rows, self.tail(x.shape), [], [line], [("v", there)])]
+        line = Line("v", "copy", ("a",), x.dtype.name, dtype.name)
+        loads = [("a", self.ref(self.place(x, phase), x.dtype))]
+        return [cleared, _flattened(rows, self.tail(x.shape), loads, [line], [("v", there)])]
 
 
 def _taken_in(node: Node) -> Any:
@@ -119,7 +146,7 @@ def _taken_in(node: Node) -> Any:
 
 def _flattened(
     rows: Index,
-    shape: Sequence[int],
+    shape: Sequence[Size],
     loads: Sequence[tuple[str, Ref]],
     lines: Sequence[Line],
     stores: Sequence[tuple[str, Ref]],
@@ -129,12 +156,12 @@ def _flattened(
     strides = [list(ref.strides) for ref in refs]
     k = len(dims) - 2
     while k >= 0:
-        if all(s[k] == s[k + 1] * dims[k + 1] for s in strides) or dims[k] == 1 or dims[k + 1] == 1:
+        if all(s[k] == times(s[k + 1], dims[k + 1]) for s in strides) or dims[k] == 1 or dims[k + 1] == 1:
             for s in strides:
                 if dims[k + 1] == 1:
                     s[k + 1] = s[k]
                 del s[k]
-            dims[k : k + 2] = [dims[k] * dims[k + 1]]
+            dims[k : k + 2] = [times(dims[k], dims[k + 1])]
         k -= 1
     found = [ref._replace(strides=tuple(s)) for ref, s in zip(refs, strides, strict=True)]
     names = [name for name, _ in (*loads, *stores)]

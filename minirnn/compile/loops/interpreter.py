@@ -34,7 +34,14 @@ __all__ = ["interpret"]
 
 Array = np.ndarray
 _STARTS = {"sum": 0.0, "prod": 1.0, "amax": -math.inf, "amin": math.inf}
-_JOIN = {"sum": np.add, "prod": np.multiply, "amax": np.maximum, "amin": np.minimum}
+_JOIN: dict[str, Any] = {"sum": np.add, "prod": np.multiply, "amax": np.maximum, "amin": np.minimum}
+
+
+def _start(op: str, dtype: Any) -> Any:
+    """What a reduction of nothing is."""
+    if np.dtype(dtype).kind == "f" or op in ("sum", "prod"):
+        return dtype(_STARTS[op])
+    return np.iinfo(dtype).min if op == "amax" else np.iinfo(dtype).max
 
 
 def interpret(
@@ -58,7 +65,9 @@ class _Run:
         return int(self._number(size))
 
     def _number(self, number: Any) -> Any:
-        return self.sizes[number.k] if isinstance(number, Slot) else number
+        if isinstance(number, Slot):
+            return self.sizes[number.k]
+        return self._value(number) if isinstance(number, tuple) else number
 
     def _value(self, index: Index) -> int:
         return sum(self._size(k) * math.prod([self.variables[name] for name in names]) for k, names in index)
@@ -122,11 +131,11 @@ class _Run:
         dtype = np.dtype(work.out.dtype).type
         for row in range(self._value(work.rows)):
             for outer in itertools.product(*free):
-                total = dtype(_STARTS[work.op])
+                total = _start(work.op, dtype)
                 for inner in itertools.product(*axes):
                     product = dtype(1)
                     for ref in work.sources:
-                        product = product * self._load(ref, row, (*outer, *inner))
+                        product = product * dtype(self._load(ref, row, (*outer, *inner)))
                     total = _JOIN[work.op](total, product)
                 self.memory[work.out.memory][self._at(work.out, row, outer)] = total
 

@@ -20,6 +20,7 @@ from minirnn.compile.loops.program import (
     Pack,
     Reduce,
     Ref,
+    Slot,
     Statement,
     When,
 )
@@ -52,13 +53,14 @@ def _text(statement: Statement) -> str:
             came = ", ".join([f"{name} = {_ref(ref)}" for name, ref in loads])
             to = ", ".join([f"{name} -> {_ref(ref)}" for name, ref in stores])
             over = "" if where is None else f" where {_ref(where)}"
-            return f"map {_index(rows)} x {dims}{over}: {came}; {made}; {to}"
+            return f"map {_index(rows)} x {_sizes(dims)}{over}: {came}; {made}; {to}"
         case Reduce(op, rows, free, axes, sources, out):
-            return f"{op} {_index(rows)} x {free} over {axes}: {' * '.join(map(_ref, sources))} -> {_ref(out)}"
+            came = " * ".join(map(_ref, sources))
+            return f"{op} {_index(rows)} x {_sizes(free)} over {_sizes(axes)}: {came} -> {_ref(out)}"
         case Pack(source, rows, width, memory):
-            return f"pack {_index(rows)} x {width}: {_ref(source)} -> {memory}"
+            return f"pack {_index(rows)} x {_size(width)}: {_ref(source)} -> {memory}"
         case Multiply(out, left, packed, rows, k, n):
-            return f"multiply {_index(rows)} x {k} x {n}: {_ref(left)} @ {packed} -> {_ref(out)}"
+            return f"multiply {_index(rows)} x {_size(k)} x {_size(n)}: {_ref(left)} @ {packed} -> {_ref(out)}"
         case MultiplyTransposed(out, left, packed, m, rows, n):
             return f"multiply {m} x {_index(rows)} x {n}: {_ref(left)}.T @ {packed} -> {out}"
         case ColumnSum(out, source, rows, width):
@@ -66,7 +68,15 @@ def _text(statement: Statement) -> str:
 
 
 def _operand(operand: Any) -> str:
-    return f"{operand.value}" if isinstance(operand, Number) else str(operand)
+    return _size(operand.value) if isinstance(operand, Number) else str(operand)
+
+
+def _size(size: Any) -> str:
+    return _index(size) if isinstance(size, tuple) and not isinstance(size, Slot) else str(size)
+
+
+def _sizes(sizes: Any) -> str:
+    return f"({', '.join(map(_size, sizes))})"
 
 
 def _index(index: Index) -> str:
@@ -77,4 +87,4 @@ def _index(index: Index) -> str:
 
 
 def _ref(ref: Ref) -> str:
-    return f"{ref.memory}[{_index(ref.at)}; {ref.row}, {', '.join(map(str, ref.strides))}]"
+    return f"{ref.memory}[{_index(ref.at)}; {_size(ref.row)}, {', '.join(map(_size, ref.strides))}]"

@@ -1,99 +1,39 @@
-"""Where the values of a block of steps live in native code: flat memory, and places in it.
+"""Which memory the values of a block of steps are given: what the call brings, parts of a whole, or scratch."""
 
-An Argument says what the caller brings for a name: an array of the call by kind and number, a value that follows from
-the parameters, a packed matrix, or scratch of so many numbers a row.
-"""
-
-import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from minirnn.compile.errors import CannotCompile
 from minirnn.compile.fuse import is_looped, stages
-from minirnn.compile.ir import BATCH, Node
+from minirnn.compile.ir import Node
 from minirnn.compile.keep import VIEWS
-from minirnn.compile.loops.program import BLOCK_STEPS, ROWS, Index, index
-from minirnn.compile.place import Placed, Program, once_nodes
+from minirnn.compile.loops.places import Argument, Home, Places
+from minirnn.compile.loops.program import Index
+from minirnn.compile.loops.sizes import Size, dense, plus, times
+from minirnn.compile.place import Placed, Program
 from minirnn.compile.when import When
 
-__all__ = ["COMPUTED", "Argument", "Home", "Memory", "Place", "dense"]
+__all__ = ["COMPUTED", "Memory"]
 
-COMPUTED = {"matmul", "sum", "amax", "amin", "prod", "einsum"}  # beside what is elementwise
-
-
-class Argument(NamedTuple):
-    """kind: x, y, s, k, d, dx, sums (arrays of the call), p (parameters), c (what follows from them), packed (matrices
-    of those), constant, outside (flags), work (scratch: rows * width numbers of a dtype), right (scratch for a packed
-    right side of so many rows), or room (scratch of a product)."""
-
-    kind: str
-    number: int = 0
-    name: str = ""
-    rows: Index = ()
-    width: int = 0
-    dtype: str = ""
+COMPUTED = {"matmul", "sum", "amax", "amin", "prod", "einsum", "put"}  # beside what is elementwise
 
 
-class Place(NamedTuple):
-    """Where a value lies: a name of flat memory, from where on, and how far apart rows and the entries of axes are."""
-
-    memory: str
-    at: Index
-    row: int
-    strides: tuple[int, ...]
-
-
-class Home(NamedTuple):
-    """A value's memory; level: which of its rows (see `_memory_place`); from which entry of a row on, and the strides
-    of its axes there (None: without gaps)."""
-
-    memory: str
-    level: str
-    offset: int = 0
-    strides: tuple[int, ...] | None = None
-
-
-def dense(shape: Sequence[int]) -> tuple[int, ...]:
-    strides, size = [], 1
-    for dim in reversed(shape):
-        strides.append(size)
-        size *= dim
-    return tuple(reversed(strides))
-
-
-class Memory:
-    """One direction's values: the memory of each, its copies, and where it can be read in a phase."""
+class Memory(Places):
+    """Gives every value of one direction its memory, and says which copies are made."""
 
     def __init__(self, placed: Placed, program: Program, backward: bool):
-        self.placed, self.program, self.backward = placed, program, backward
-        self.of_kind = placed.of_kind
-        self.results: Callable[[str], list[Any]] = placed.results
+        super().__init__(placed, program, backward)
+        self.last = "after" if placed.row_wise else "loop"  # the phase of what only the results need
         self.packs: dict[tuple[Node, bool], int] = {}
-        self.constants: dict[Node, int] = {}
-        self.arguments: dict[str, Argument] = {}  # what the caller brings for a name
-        self.memory: dict[Node, Home] = {}  # node -> memory, level, offset of its first number
-        self.widths: dict[str, int] = {}
         self.allocations: list[str] = []
         self.copies: dict[str, list[tuple[Node, Node]]] = {"before": [], "loop": [], "after": []}
-        self.parts: dict[Node, list[Node]] = {}  # concatenations: the copies that they are made up of
-        self.behind: dict[Node, Home] = {}  # running cotangents, kept for what stands behind the loop
+        self.parts: dict[Node, list[Node]] = {}  # wholes: the copies that they are made up of
+        self.plain: set[Node] = set()  # what must lie without gaps
         self.stores: dict[Node, list[Home]] = {}
-        self.once_index = {node: k for k, node in enumerate(once_nodes(program))}
-        self.phase_of = {n: name for name in ("before", "loop", "after") for n in getattr(program, name)}
-        for node in (*self.placed.graph.inputs, *self.phase_of):
-            rows = node.shape[:1] and node.shape[0] % BATCH == 0
-            if rows and node.shape[0] != BATCH:
-                raise CannotCompile("it has more than one row of a value for a row of the batch")
         self._inputs()
         self._roles()
         self._parts()
 
-    # ------------------------------------------------------------ memory
-    def argument(self, name: str, given: Argument) -> str:
-        self.arguments[name] = given
-        return name
-
-    def scratch(self, name: str, rows: Index, width: int, dtype: Any) -> str:
+    def scratch(self, name: str, rows: Index, width: Size, dtype: Any) -> str:
         direction = "backward" if self.backward else "forward"
         return self.argument(name, Argument("work", 0, f"{direction} {name}", rows, width, dtype.name))
 
@@ -150,16 +90,16 @@ class Memory:
                     if alone and self._is_computed(node):
                         self.memory[node] = Home(f"dx{k}", "rows")
                     else:  # it may not be asked for, and then there is no memory for it
-                        self._copy(node, Home(f"dx{k}", "rows"), "after")
+                        self._copy(node, Home(f"dx{k}", "rows"), self.last)
         else:
             for k, state in enumerate(states):
                 if state is not None:
                     self._give(state, Home(f"s{k}", "later"), "loop")
             for k, node in enumerate(self.placed.stored):
-                self._give(node, Home(f"k{k}", "rows"), "after")
+                self._give(node, Home(f"k{k}", "rows"), self.last)
             for k, node in enumerate(self.results("output")):
                 if node is not None:
-                    self._give(node, Home(f"y{k}", "rows"), "after")
+                    self._give(node, Home(f"y{k}", "rows"), self.last)
 
     def _parts(self) -> None:
         """Concatenations, whose parts are written where they belong; and memory for what is read elsewhere."""
@@ -168,6 +108,8 @@ class Memory:
             for whole in getattr(program, phase):
                 if whole.op == "concat":
                     self._concatenation(whole, phase)
+                elif whole.op == "reshape":
+                    self._reshape(whole, phase)
         for node in self.of_kind("d_state") if self.backward else []:
             if self._used_behind(node):
                 self._keep_running(node)
@@ -188,8 +130,12 @@ class Memory:
             for operand in node.operands:
                 base = self._base(operand)
                 direct = base is operand and base in at and at.get(node) == at[base]
-                if base in self.phase_of and not direct and base.op != "concat":
+                if base in self.phase_of and not direct and base.op != "concat" and base not in self.parts:
                     self._make_readable(base)
+        for node in program.sums if self.last == "loop" else ():
+            base = self._base(node)
+            if base in self.phase_of and base.op != "concat" and base not in self.parts:
+                self._make_readable(base)
         for node in order:
             if node.op in COMPUTED and node not in self.memory:
                 self._allocate(node)
@@ -213,8 +159,8 @@ class Memory:
         return order + [copy for copy, _ in self.copies[phase] if copy not in inside]
 
     def _keep_running(self, node: Node) -> None:
-        name, width = f"e{len(self.behind)}", math.prod(node.shape[1:])
-        self.behind[node] = Home(self.scratch(name, BLOCK_STEPS, width, node.dtype), "rows")
+        name = f"e{len(self.behind)}"
+        self.behind[node] = Home(self.scratch(name, self.rows(node, "after"), self.width(node), node.dtype), "rows")
         self._copy(node, self.behind[node], "loop")
 
     def _base(self, node: Node) -> Node:
@@ -227,11 +173,13 @@ class Memory:
         if level is None:
             used_elsewhere = phase != "loop" or self._used_behind(node)
             level = "rows" if used_elsewhere else "step"
-        name, rows = f"v{len(self.allocations)}", BLOCK_STEPS if level == "rows" else ROWS
+        name, rows = f"v{len(self.allocations)}", self.rows(node, "after" if level == "rows" else "loop")
         self.allocations.append(name)
-        self.memory[node] = Home(self.scratch(name, rows, math.prod(node.shape[1:]), node.dtype), level)
+        self.memory[node] = Home(self.scratch(name, rows, self.width(node), node.dtype), level)
 
     def _used_behind(self, node: Node) -> bool:
+        if not self.first:
+            return False
         users = [*self.program.after, *self.program.sums, *(copy for copy, _ in self.copies["after"])]
         return any(self._reaches(operand, node) for user in users for operand in user.operands)
 
@@ -243,29 +191,43 @@ class Memory:
         return operand is node
 
     def _concatenation(self, whole: Node, phase: str) -> None:
-        axis, strides = whole.attrs[0], dense(whole.shape[1:])
-        if axis == 0:
-            raise CannotCompile("it puts rows of the batch behind one another")
+        axis, strides = whole.attrs[0] - self.first, dense(self.tail(whole.shape))
         if whole not in self.memory:
-            self._allocate(whole, "rows" if phase != "loop" or self._used_behind(whole) else "step")
+            self._allocate(whole)
         home = self.memory[whole]
-        self.widths[home.memory] = max(self.widths.get(home.memory, 0), math.prod(whole.shape[1:]))
+        self.widths[home.memory] = self.width(whole)
         strides, offset = home.strides or strides, home.offset
         for part in whole.operands:
             where = Home(home.memory, home.level, offset, strides)
             same = part in self.phase_of and self.phase_of[part] == phase and self._is_computed(part)
-            if same and part not in self.memory and strides[-1] == 1:
+            if same and part not in self.memory and strides[-1] == 1 and part not in self.plain:
                 self.memory[part] = where
             elif same and is_looped(part):
                 self.stores.setdefault(part, []).append(where)
             else:
                 self.parts.setdefault(whole, []).append(self._copy(part, where, phase))
-            offset += strides[axis - 1] * part.shape[axis]
+            offset = plus(offset, times(strides[axis], self.tail(part.shape)[axis]))
+
+    def _reshape(self, node: Node, phase: str) -> None:
+        """A reshape of what has gaps is a copy of it."""
+        (x,) = node.operands
+        if node in self.memory:
+            return
+        if not self.is_view(node):
+            self._allocate(node)
+            home = self.memory[node]
+            self.parts[node] = [self._copy(x, Home(home.memory, home.level), phase)]
+        while x.op == "reshape" and x in self.phase_of and x not in self.parts:
+            x = x.operands[0]
+        self.plain.add(x)
 
     def _needs(self, phase: str) -> dict[Node, tuple[str, ...]]:
         """What an operation behind the loop is computed for; () for always."""
-        if phase != "after":
+        if phase != self.last or (self.last == "loop" and not self.backward):
             return {}
+        if self.last == "loop":
+            asked = {copy for copy, _ in self.copies["loop"] if self.memory[copy].memory.startswith("dx")}
+            return dict.fromkeys(asked, ("want_x",))
         nodes = self._with_copies("after")
         roles = {c for c, _ in self.copies["after"]} - {c for parts in self.parts.values() for c in parts}
         if not self.backward:
@@ -284,77 +246,3 @@ class Memory:
                 if operand in needs:
                     needs[operand] |= needs[node]
         return {node: () if "" in reasons else tuple(sorted(reasons)) for node, reasons in needs.items()}
-
-    # ------------------------------------------------------------ places
-    def place(self, node: Node, phase: str) -> Place:
-        """Where a value can be read in a phase."""
-        if self.placed.known.get(node) == When.ONCE and node not in self.memory:
-            return self._once_place(node)
-        if node in self.behind and phase != "loop":
-            return self._memory_place(self.behind[node], node, phase)
-        if node in self.memory:
-            return self._memory_place(self.memory[node], node, phase)
-        if node.op not in VIEWS:
-            raise CannotCompile(f"it has {node.op} where memory was expected")
-        base = self.place(node.operands[0], phase)
-        return self._view(node, base)
-
-    def _memory_place(self, where: Home, node: Node, phase: str) -> Place:
-        row = self.widths.get(where.memory) or math.prod(node.shape[1:])
-        inside = phase == "loop"
-        at = {
-            "rows": index((row, "t", "b")) if inside else (),
-            "later": index((row, "t", "b"), (row, "b")) if inside else index((row, "b")),
-            "step": (),
-            "now": index((row, "now", "b")),
-            "next": index((row, "b"), (-row, "now", "b")),
-        }[where.level]
-        strides = dense(node.shape[1:]) if where.strides is None else where.strides
-        return Place(where.memory, index(at, where.offset), row, strides)
-
-    def _once_place(self, node: Node) -> Place:
-        shape, strides = node.shape, dense(node.shape)
-        if node.op == "broadcast" and not node.operands[0].shape:
-            place = self._once_place(node.operands[0])
-            return place._replace(strides=(0,) * (len(shape) - (shape[:1] != () and shape[0] % BATCH == 0)))
-        if node.op == "input":
-            k = self.of_kind("parameter").index(node)
-            name, given = f"p{k}", Argument("p", k)
-        elif node.op == "const":
-            k = self.constants.setdefault(node, len(self.constants))
-            name, given = f"n{k}", Argument("constant", k)
-        elif node not in self.once_index:
-            raise CannotCompile("it has a constant for every row")
-        else:
-            k = self.once_index[node]
-            name, given = f"c{k}", Argument("c", k)
-        self.argument(name, given)
-        return Place(name, (), 0, tuple([0 if d == 1 else s for d, s in zip(shape, strides, strict=True)]))
-
-    def _view(self, node: Node, base: Place) -> Place:
-        (x,) = node.operands
-        match node.op:
-            case "slice":
-                pairs = list(zip(node.attrs[1:], base.strides, strict=True))
-                offset = sum(part[0] * stride for part, stride in pairs)
-                strides = tuple([part[2] * stride for part, stride in pairs])
-                return base._replace(at=index(base.at, offset), strides=strides)
-            case "transpose":
-                return base._replace(strides=tuple([base.strides[axis - 1] for axis in node.attrs[1:]]))
-            case "broadcast":
-                pairs_ = zip(x.shape[1:], node.shape[1:], base.strides, strict=True)
-                return base._replace(strides=tuple([0 if a != b else s for a, b, s in pairs_]))
-        if base.strides == dense(x.shape[1:]):
-            return base._replace(strides=dense(node.shape[1:]))
-        if [d for d in x.shape if d != 1] == [d for d in node.shape if d != 1]:
-            kept = iter([s for d, s in zip(x.shape[1:], base.strides, strict=True) if d != 1])
-            return base._replace(strides=tuple([0 if d == 1 else next(kept) for d in node.shape[1:]]))
-        raise CannotCompile("a reshape of a part")
-
-    def of_call(self, place: Place) -> Place:
-        """The place, whose memory is an argument from now on where the call brings it."""
-        name = place.memory
-        letters = name.rstrip("0123456789")
-        if name not in self.arguments and letters in ("x", "y", "s", "k", "d", "dx"):
-            self.argument(name, Argument(letters, int(name[len(letters) :])))
-        return place

@@ -8,6 +8,8 @@ A printer (minirnn/compile/llvm) turns it into machine code; `interpreter.py` ru
 Neither knows cells or gradients. Every size in it is taken out by `with_slots` before it is printed, and comes back as
 an argument of the call: so one piece of code serves all sizes for which the program is the same but for its numbers.
 
+A size is a whole number, or an Index in which b stands for the batch, where rows of the batch meet.
+
 An Index is a sum of products, ((coefficient, (variable, ...)), ...): t * b * 300 + 7 is ((300, ("t", "b")), (7, ())).
 """
 
@@ -82,7 +84,8 @@ class Ref(NamedTuple):
 
 
 class Number(NamedTuple):
-    """A constant among a line's operands; or the slot of one, which may follow from a size (1 / H in a norm)."""
+    """A constant among a line's operands; the slot of one, which may follow from a size (1 / H in a norm); or an Index,
+    whose value is then the number."""
 
     value: Any
 
@@ -109,7 +112,8 @@ class Map(NamedTuple):
 
 
 class Reduce(NamedTuple):
-    """out[r, free] = op over `axes` of the product of the sources[r, free, axes]; op is sum, amax, amin or prod.
+    """out[r, free] = op over `axes` of the product of the sources[r, free, axes], in the dtype of `out`; op is sum,
+    amax, amin or prod.
 
     Strides of the sources: those of `free`, then those of `axes`; an axis that a source does not have has stride 0.
     """
@@ -123,7 +127,8 @@ class Reduce(NamedTuple):
 
 
 class Pack(NamedTuple):
-    """`rows` rows of `width` numbers as the right side of products, in `memory`."""
+    """`rows` rows of `width` numbers as the right side of products, in `memory`. Either the numbers of a row, or those
+    of a column, lie side by side (source.strides is (1,), or source.row is 1)."""
 
     source: Ref
     rows: Index

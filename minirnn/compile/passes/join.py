@@ -56,7 +56,7 @@ def _tiled(node: Node, puts: list[Node], gaps: bool) -> Node:
     """The sum of parts that lie side by side along one axis, as a concatenation; the node where they do not."""
     shape = node.shape
     axes = {k for put in puts for k, part in enumerate(put.attrs[1:]) if part != (0, shape[k], 1)}
-    if len(axes) != 1:
+    if len(axes) != 1 or any(shape[axis] % BATCH == 0 for axis in axes):  # how many rows a gap has is not known
         return node
     axis = axes.pop()
     places = sorted([(put.attrs[1 + axis], put.operands[0]) for put in puts], key=lambda place: place[0][0])
@@ -72,8 +72,6 @@ def _tiled(node: Node, puts: list[Node], gaps: bool) -> Node:
         return node
     if at < shape[axis]:
         parts.append(_zeros((*shape[:axis], shape[axis] - at, *shape[axis + 1 :]), node.dtype))
-    if any(dim % BATCH == 0 for part in parts for dim in part.shape[axis : axis + 1]):
-        return node
     return make("concat", *parts, attrs=(axis,), dtype=node.dtype)
 
 

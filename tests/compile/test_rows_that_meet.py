@@ -1,0 +1,68 @@
+"""Native code for steps whose rows meet, or have several rows for one of the batch."""
+
+import numpy as np
+import pytest
+from compile_cases import error, problem
+from loop_cases import compare, directions
+from meeting_cells import MEETING, SEVERAL, OneLine
+
+pytest.importorskip("llvmlite", reason="llvmlite is not installed: pip install 'minirnn[fast]'")
+
+import minirnn
+from minirnn.call import Call
+from minirnn.compile import native
+from minirnn.compile.engine import program_for
+from minirnn.compile.passes import FUSING, optimised
+from minirnn.compile.place import place
+from minirnn.compile.trace import trace
+from minirnn.tier import tier
+
+every = pytest.mark.parametrize("name", [*MEETING, *SEVERAL])
+
+
+def cell_of(name, dtype=np.float64):
+    return OneLine((MEETING | SEVERAL)[name], dtype)
+
+
+@every
+def test_native_numbers_are_those_of_the_step_by_step_loop(name):
+    given = problem(cell_of(name), 5, 3)
+    with tier("native"):
+        assert program_for(Call(*given, None, False, None)).native
+        assert error(given) < 1e-10
+        assert error(given, checkpoint_every=2, reverse=True) < 1e-10
+
+
+@every
+def test_one_program_serves_every_batch(name):
+    cell = cell_of(name)
+    with tier("native"):
+        for batch in (1, 2, 9):
+            assert error(problem(cell, 3, batch)) < 1e-10
+
+
+@every
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_native_code_is_what_the_interpreter_computes_and_stays_within_its_memory(name, dtype):
+    parts = directions(cell_of(name, dtype))
+    native._load_all(parts, parts[0].dtype.name)
+    for part in parts:
+        for flags in ([1] * len(part.flags), [0] * len(part.flags)):
+            compare(part, flags)
+
+
+@pytest.mark.parametrize("name", [*MEETING, *SEVERAL])
+def test_rows_meet_or_do_not(name):
+    graph = optimised(trace(*problem(cell_of(name))).graph, FUSING)
+    assert place(graph).row_wise == (name in SEVERAL)
+
+
+@pytest.mark.parametrize("name", MEETING)
+def test_threads_and_lengths_change_nothing_where_rows_meet(name):
+    given = problem(cell_of(name), 5, 3)
+    minirnn.set_num_threads(2)
+    try:
+        with tier("native"):
+            assert error(given, lengths=np.array([5, 1, 3])) < 1e-10
+    finally:
+        minirnn.set_num_threads(1)
