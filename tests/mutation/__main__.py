@@ -81,13 +81,13 @@ def plain(room: str, tests: list[str], copy: Copy) -> Plain:
 
 
 def judged(trial: Trial, copy: Copy, known: Plain, near: bool) -> Outcome:
-    order = copy.folder / "order.json"
-    order.write_text(json.dumps(first(known.reached, trial.path, trial.source, trial.slip.line)), encoding="utf-8")
+    order, tests = copy.folder / "order.json", [name for name in belonging(trial.path) if (copy.folder / name).exists()]
+    names = first(known.reached, trial.path, trial.source, trial.slip.line)
+    seconds = sum(known.reached[name][0] for name in names) if near and names else known.seconds
+    order.write_text(json.dumps(names), encoding="utf-8")
     copy.write(trial.path, trial.slip.applied(trial.source))
     try:
-        ended = copy.run(
-            belonging(trial.path), 60 + PATIENCE * known.seconds, **{ORDER: str(order), **({NEAR: "1"} if near else {})}
-        )
+        ended = copy.run(tests, 60 + PATIENCE * seconds, **{ORDER: str(order), **({NEAR: "1"} if near else {})})
     finally:
         copy.write(trial.path, trial.source)
     return Outcome(trial, CAUGHT, ended.why()) if ended.code != 0 else Outcome(trial, SURVIVED, "")

@@ -18,14 +18,16 @@ import pytest
 
 RECORD, ORDER = "MINIRNN_MUTANTS_RECORD", "MINIRNN_MUTANTS_ORDER"  # the file to write, the file with names in order
 NEAR = "MINIRNN_MUTANTS_NEAR"  # leave out the tests that have no name there
-Reached = dict[str, tuple[float, list[str]]]  # test -> its seconds, and the "path:line"s that it came to
+Reached = dict[
+    str, tuple[float, dict[str, list[int]]]
+]  # test -> its seconds, and the lines of each file that it came to
 
 
 class Recorder:
     """Follows the lines of minirnn/ while a test runs, its fixtures too."""
 
     def __init__(self, target: Path):
-        self.target, self.tests = target, dict[str, tuple[float, list[str]]]()
+        self.target, self.tests = target, Reached()
         self.folder = str(Path.cwd() / "minirnn") + os.sep
         self.lines: set[tuple[CodeType, int]] = set()
 
@@ -48,12 +50,13 @@ class Recorder:
         finally:
             sys.settrace(None)
             threading.settrace(None)  # type: ignore[arg-type]
-            root = len(self.folder) - len("minirnn/")
-            lines = sorted({f"{code.co_filename[root:]}:{line}" for code, line in self.lines})
-            self.tests[item.nodeid] = (self.tests.get(item.nodeid, (0.0, []))[0], lines)
+            files: dict[str, list[int]] = {}
+            for code, line in sorted(self.lines, key=lambda one: one[1]):
+                files.setdefault(code.co_filename[len(self.folder) - len("minirnn/") :], []).append(line)
+            self.tests[item.nodeid] = (self.tests.get(item.nodeid, (0.0, {}))[0], files)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        seconds, lines = self.tests.get(report.nodeid, (0.0, []))
+        seconds, lines = self.tests.get(report.nodeid, (0.0, {}))
         self.tests[report.nodeid] = (seconds + report.duration, lines)
 
     def pytest_sessionfinish(self) -> None:
@@ -76,11 +79,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def first(reached: Reached, path: str, source: str, line: int) -> list[str]:
     """The tests that come to a line, the quickest first; then those that come to its file."""
-    lines = {f"{path}:{k}" for k in _statement(source, line)}
-    at_line = [name for name, (_, came) in reached.items() if not lines.isdisjoint(came)]
-    in_file = [name for name, (_, came) in reached.items() if any(place.startswith(path + ":") for place in came)]
-    by_time = sorted(at_line, key=lambda name: reached[name][0])
-    return list(dict.fromkeys([*by_time, *in_file]))
+    lines = set(_statement(source, line))
+    at_line = [name for name, (_, files) in reached.items() if not lines.isdisjoint(files.get(path, ()))]
+    in_file = [name for name, (_, files) in reached.items() if path in files]
+    seconds = lambda name: reached[name][0]
+    return list(dict.fromkeys([*sorted(at_line, key=seconds), *sorted(in_file, key=seconds)]))
 
 
 def _statement(source: str, line: int) -> range:

@@ -61,6 +61,10 @@ def test_what_does_not_run_has_none():
     assert len(slips(source + "    raise E(1 + 1)\n")) == 1
 
 
+def test_a_check_of_our_own_is_none():
+    assert [one.kind for one in slips("x = zip(a, b, strict=True)\n")] == ["arguments swapped"]
+
+
 def test_every_slip_of_a_real_file_is_one_change_of_its_line():
     source = (ROOT / "minirnn/tree.py").read_text()
     found = slips(source)
