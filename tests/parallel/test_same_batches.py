@@ -1,9 +1,12 @@
 """What all ranks are given, and what all of them have in the end."""
 
+import os
+
 import numpy as np
 import pytest
 from thread_ranks import on_ranks
 
+import minirnn
 from minirnn import GRU, Embedding, Linear, Sequential
 from minirnn.data import streams
 from minirnn.optim import SGD
@@ -29,6 +32,14 @@ def test_ranks_that_were_given_other_batches_are_told(place, says):
     mine[1][place] = (TOKENS[place] + 1) % 7
     with pytest.raises(DifferentRanksError, match=says):
         on_ranks(2, lambda comm: trained(comm, mine[comm.rank]))
+
+
+def test_ranks_of_one_machine_divide_its_processors():
+    minirnn.set_num_threads(64)
+    seen = []
+    on_ranks(2, lambda comm: trained(comm, callbacks=[lambda progress: seen.append(minirnn.get_num_threads())]))
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert set(seen) == {max(1, processors // 2)}
 
 
 def late(rank):

@@ -56,14 +56,17 @@ def test_another_training_leaves_the_files_as_they_are(tmp_path):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_damaged_lines_and_what_follows_are_left_out(tmp_path):
+@pytest.mark.parametrize(
+    "line", [b"\xff{}\n", b"no json\n", b"[1]\n", b"{}\n", b'{"step": 1.5}\n', b"[" * 100_000 + b"\n", b'{"step": 3}']
+)
+def test_damaged_lines_and_what_follows_are_left_out(tmp_path, line):
     train(MetricsLog(tmp_path))
     path = tmp_path / "metrics.jsonl"
-    lines = path.read_text().splitlines(keepends=True)
-    path.write_text("".join(lines[:2]) + "\xff{}\n" + "".join(lines[2:]))
-    assert len(read_metrics(tmp_path)) == 2
-    path.write_text("".join(lines)[:-1])
-    assert len(read_metrics(tmp_path)) == 5
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:2]) + line + b"".join(lines[2:]))
+    assert [record["step"] for record in read_metrics(tmp_path)] == [1, 2]
+    path.write_bytes(b"".join(lines)[:-1])
+    assert [record["step"] for record in read_metrics(tmp_path)] == [1, 2, 3, 4, 5]
 
 
 # ---------------------------------------------------------------- curves
