@@ -63,3 +63,14 @@ def test_steps_after_the_end_are_ignored():
 def test_what_does_not_belong_together_is_named(xs, targets, options, error, says):
     with pytest.raises(error, match=says):
         Sequences(xs, targets, **options)
+
+
+@pytest.mark.parametrize(
+    ("sequences", "shown"),
+    [
+        (Sequences([SHORT, LONG], [0, 1]), "Sequences(2 of them, classification, 2 in, 2 out)"),
+        (Sequences([SHORT], [0.5]), "Sequences(1 of them, regression, 2 in, 1 out)"),
+    ],
+)
+def test_it_says_what_it_is(sequences, shown):
+    assert repr(sequences) == shown

@@ -61,6 +61,15 @@ def test_a_pipe_is_read_once(tmp_path):
     writer.join()
 
 
+def test_a_pipe_that_says_nothing_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_text(" \n"))
+    writer.start()
+    with pytest.raises(TextError, match="pipe: the text is empty"):
+        read_text(tmp_path / "pipe")
+    writer.join()
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [

@@ -91,10 +91,11 @@ def test_blocks_give_the_numbers_of_one_piece(make, shape, rng, monkeypatch):
 
 
 @each_rule
+@pytest.mark.parametrize("maximize", [False, True])
 @pytest.mark.parametrize("view", [np.asarray, np.transpose, lambda w: w[::2]], ids=["C", "F", "strided"])
-def test_no_array_is_allocated_after_the_first_step(make, view, rng):
+def test_no_array_is_allocated_after_the_first_step(make, view, maximize, rng):
     parameters = {"w": view(rng.standard_normal((1200, 600)))}
-    optimizer, grads = make(parameters), {"w": view(rng.standard_normal((1200, 600)))}
+    optimizer, grads = make(parameters, maximize=maximize), {"w": view(rng.standard_normal((1200, 600)))}
     optimizer.step(grads)
     tracemalloc.start()
     for _ in range(3):

@@ -19,6 +19,7 @@ def test_constant():
         (exponential(0.3, 20, final=0.3 * 0.9**20), "ExponentialLR", {"gamma": 0.9}),
         (one_cycle(0.3, 20), "OneCycleLR", {"max_lr": 0.3, "total_steps": 20}),
         (one_cycle(0.3, 20, rise=0.0), "OneCycleLR", {"max_lr": 0.3, "total_steps": 20, "pct_start": 0.0}),
+        (one_cycle(0.3, 20, rise=0.1), "OneCycleLR", {"max_lr": 0.3, "total_steps": 20, "pct_start": 0.1}),
         (one_cycle(0.3, 20, rise=0.5, start_factor=0.1), "OneCycleLR",
          {"max_lr": 0.3, "total_steps": 20, "pct_start": 0.5, "div_factor": 10.0}),
     ],

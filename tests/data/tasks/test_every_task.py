@@ -60,10 +60,29 @@ def test_a_baseline_is_worse_than_the_optimum(name):
 
 
 @ALL
-def test_no_sequences_are_refused(name, rng):
-    for draw in (made(name).batch, made(name).held_out):
+def test_one_sequence_is_drawn_and_none_is_refused(name, rng):
+    task = made(name)
+    for draw in (task.batch, task.held_out, lambda rng, size: next(iter(task.batches(rng, size)))):
+        assert draw(rng, 1).inputs.shape[1] == 1
         with pytest.raises(ValueError, match="size=0"):
             draw(rng, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("adding", {"length": 2}),
+        ("copy", {"symbols": 2, "delay": 1, "length": 1}),
+        ("temporal-order", {"length": 10}),
+        ("dyck", {"kinds": 1, "depth": 1}),
+    ],
+)
+def test_the_least_that_an_option_may_be_is_taken(name, options, rng):
+    batch = make_task(name, **options).batch(rng, 3)
+    assert batch.inputs.shape[1] == 3
+    for option, value in options.items():
+        with pytest.raises(ValueError, match=f"{option}={value - 1} came"):
+            make_task(name, **{**options, option: value - 1})
 
 
 @pytest.mark.parametrize(
