@@ -78,7 +78,10 @@ def prepare(call: Call) -> Callable[[], tuple[Any, Any]] | str:
     found = _find(call)
     if isinstance(found, _Refused):
         return found.reason
-    return partial(rule.run, call, found.program(call), found.rebuild, found.moving)
+    program = found.program(call)
+    if call.batch < program.layout.least:
+        return f"its step names {program.layout.least} rows of the batch by number, and {call.batch} came"
+    return partial(rule.run, call, program, found.rebuild, found.moving)
 
 
 def passed_by(cell: Any, reason: str) -> None:
@@ -154,8 +157,8 @@ def _output_nesting(call: Call) -> Callable[..., Any]:
     """How the leaves of a step's output are put together."""
     cell, state, x = [
         tree.map(lambda leaf: loop.read_only(unboxed(leaf)), call.cell),
-        tree.map(lambda leaf: loop.read_only(unboxed(leaf)[:1]), call.state),
-        tree.map(lambda leaf: loop.read_only(unboxed(leaf)[0][:1]), call.xs),
+        tree.map(lambda leaf: loop.read_only(unboxed(leaf)), call.state),
+        tree.map(lambda leaf: loop.read_only(unboxed(leaf)[0]), call.xs),
     ]
     _, output = cell.step(state, x)
     return tree.flatten(output)[1]

@@ -24,6 +24,8 @@ __all__ = [
     "const",
     "evaluate",
     "has_batch",
+    "precision",
+    "size_value",
     "input_node",
     "is_scalar",
     "make",
@@ -130,6 +132,13 @@ def is_scalar(node: Node, value: float | None = None) -> bool:
     return node.op == "const" and node.shape == () and (value is None or node.attrs[0] == value)
 
 
+def precision(node: Node) -> Any:
+    """What an operand counts as where a dtype is found: a number takes that of what it meets."""
+    if node.op == "size":
+        return node.dtype.type(1).item()
+    return node.attrs[0] if is_scalar(node) else node.dtype
+
+
 def has_batch(node: Node) -> bool:
     return any(dim % BATCH == 0 and dim > 0 for dim in node.shape)
 
@@ -145,7 +154,7 @@ def make(op: str, *operands: Node, attrs: tuple[Any, ...] = (), dtype: Any = Non
 
 
 def _result_dtype(operands: Iterable[Node]) -> Any:
-    return np.result_type(*[node.attrs[0] if is_scalar(node) else node.dtype for node in operands])
+    return np.result_type(*[precision(node) for node in operands])
 
 
 def _elementwise_dtype(op: str, operands: tuple[Node, ...]) -> Any:
@@ -157,6 +166,10 @@ def _elementwise_dtype(op: str, operands: tuple[Node, ...]) -> Any:
 
 def _slice_shape(operands: Sequence[Node], attrs: tuple[Any, ...]) -> Shape:
     return tuple([len(range(*part)) for part in attrs])
+
+
+def _along(shape: Shape, axis: int, size: int) -> Shape:
+    return (*shape[:axis], size, *shape[axis + 1 :])
 
 
 def _matmul_shape(operands: Sequence[Node], attrs: tuple[Any, ...]) -> Shape:
@@ -179,6 +192,7 @@ def _einsum_shape(operands: Sequence[Node], attrs: tuple[Any, ...]) -> Shape:
     return tuple([sizes[letter] for letter in output])
 
 
+# "size" has no operands: a number that follows from the size of the batch; attrs as for size_value
 _SHAPES: dict[str, Callable[[Sequence[Node], tuple[Any, ...]], Iterable[int]]] = {
     "cast": lambda operands, attrs: operands[0].shape,
     "reshape": lambda operands, attrs: attrs,
@@ -187,6 +201,10 @@ _SHAPES: dict[str, Callable[[Sequence[Node], tuple[Any, ...]], Iterable[int]]] =
     "slice": _slice_shape,  # attrs: (start, stop, step) of every axis
     "put": lambda operands, attrs: attrs[0],  # zeros of shape attrs[0], with the operand at the slices attrs[1:]
     "concat": _concat_shape,
+    "take": lambda operands, attrs: _along(operands[0].shape, attrs[0], len(attrs) - 1),  # attrs: axis, numbers
+    "untake": lambda operands, attrs: _along(operands[0].shape, attrs[0], attrs[1]),  # attrs: axis, size, numbers
+    "cumsum": lambda operands, attrs: operands[0].shape,
+    "cumprod": lambda operands, attrs: operands[0].shape,
     "sum": lambda operands, attrs: [dim for axis, dim in enumerate(operands[0].shape) if axis not in attrs],
     "amax": lambda operands, attrs: [dim for axis, dim in enumerate(operands[0].shape) if axis not in attrs],
     "amin": lambda operands, attrs: [dim for axis, dim in enumerate(operands[0].shape) if axis not in attrs],
@@ -259,10 +277,25 @@ def _slices(attrs: Sequence[tuple[int, int, int]], batch: int) -> tuple[slice, .
     return tuple(made)
 
 
-def _put(value: Any, attrs: Any, batch: int, dtype: Any) -> Array:
-    out = np.zeros(concrete(attrs[0], batch), dtype)
-    out[_slices(attrs[1:], batch)] = value
+def put(value: Any, shape: Shape, where: tuple[slice, ...], dtype: Any) -> Array:
+    """The value in zeros."""
+    out = np.zeros(shape, dtype)
+    out[where] = value
     return out
+
+
+def untake(value: Any, axis: int, size: int, numbers: Sequence[int], dtype: Any) -> Array:
+    """The value's entries along an axis added up where the numbers say."""
+    out = np.zeros(_along(np.shape(value), axis, size), dtype)
+    where: Any = (*[slice(None)] * axis, np.array(numbers, int))
+    np.add.at(out, where, value)
+    return out
+
+
+def size_value(attrs: Sequence[int], batch: int) -> float | int:
+    """Of (times, plus, power): (times * batch + plus) ** power."""
+    times, plus, power = attrs
+    return times * batch + plus if power == 1 else 1.0 / (times * batch + plus)
 
 
 def load(module: str, name: str) -> Callable[..., Any]:
@@ -281,6 +314,8 @@ def apply(node: Node, values: Sequence[Any], batch: int) -> Any:
     match node.op:
         case "const":
             return attrs[0]
+        case "size":
+            return size_value(attrs, batch)
         case "cast":
             return np.asarray(values[0]).astype(attrs[0])
         case "reshape":
@@ -292,7 +327,13 @@ def apply(node: Node, values: Sequence[Any], batch: int) -> Any:
         case "slice":
             return values[0][_slices(attrs, batch)]
         case "put":
-            return _put(values[0], attrs, batch, node.dtype)
+            return put(values[0], concrete(attrs[0], batch), _slices(attrs[1:], batch), node.dtype)
+        case "take":
+            return np.take(values[0], np.array(attrs[1:], int), attrs[0])
+        case "untake":
+            return untake(values[0], attrs[0], concrete(attrs[1:2], batch)[0], attrs[2:], node.dtype)
+        case "cumsum" | "cumprod":
+            return getattr(np, node.op)(values[0], axis=attrs[0])
         case "concat":
             return np.concatenate(values, attrs[0])
         case "sum" | "amax" | "amin" | "prod":
@@ -314,7 +355,7 @@ def evaluate(graph: Graph, values: Mapping[Node, Any], batch: int) -> dict[tuple
         for node in graph.nodes():
             if node not in known:
                 found = apply(node, [known[operand] for operand in node.operands], batch)
-                known[node] = found if is_scalar(node) else np.asarray(found, node.dtype)
+                known[node] = found if node.op == "size" or is_scalar(node) else np.asarray(found, node.dtype)
     return {key: np.asarray(known[node], node.dtype) for key, node in graph.outputs.items()}
 
 
@@ -352,6 +393,8 @@ def expression(node: Node, names: Sequence[str]) -> str:
             return f"{attrs[0]:g}" if node.shape == () else f"constant{shape_text(node.shape)}"
         case "neg":
             return f"-{names[0]}"
+        case "size":
+            return f"({attrs[0]}*B{attrs[1]:+d}){'' if attrs[2] == 1 else f'**{attrs[2]}'}"
         case "matmul":
             a, b = (f"{name}.T" if turned else name for name, turned in zip(names, attrs, strict=True))
             return f"{a} @ {b}"

@@ -13,16 +13,17 @@ from typing import Any
 
 import autograd.numpy  # noqa: F401  (sets up the wrapper below)
 import numpy as np
+from autograd.builtins import container_take, container_untake
 from autograd.core import VSpace, sparse_add
 from autograd.numpy import numpy_vjps
 from autograd.numpy import numpy_wrapper as anp
 from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.tracer import trace_primitives_map
 
-from minirnn import functional, primitive
+from minirnn import functional, primitive, rules
 from minirnn.compile.errors import CannotCompile
 from minirnn.compile.ir import ELEMENTWISE, Node, const, make
-from minirnn.compile.lowered import Lowered, as_node, elementwise, layout, products, reductions
+from minirnn.compile.lowered import Lowered, as_node, elementwise, gathers, layout, products, rearranged, reductions
 
 __all__ = ["lower"]
 
@@ -55,11 +56,18 @@ _NAMES |= {name: name for name in ELEMENTWISE if hasattr(anp, name) and name != 
 
 
 def _sparse_add(space: Any, total: Any, new: Any) -> Lowered:
+    if isinstance(new, tuple):
+        return new if total is None else tuple([make("add", a, b) for a, b in zip(total, new, strict=True)])
     return as_node(new) if total is None else make("add", as_node(total), as_node(new))
 
 
-def _take(values: Any, k: Any) -> Lowered:
-    return values[k]
+def _one_of(x: Any, k: Any, space: Any) -> Lowered:
+    """Parts' cotangents among those of a split, of which the others are 0."""
+    chosen = range(len(space.shape))[k]
+    given = {chosen: x} if isinstance(chosen, int) else dict(zip(chosen, x, strict=True))
+    shapes = [(part.shape, part.dtype) for part in space.shape]
+    zeros = [make("broadcast", const(0.0), attrs=shape, dtype=dtype) for shape, dtype in shapes]
+    return tuple([as_node(given[i]) if i in given else zero for i, zero in enumerate(zeros)])
 
 
 _TABLE: dict[Any, Callable[..., Lowered]] = {
@@ -97,8 +105,26 @@ _TABLE: dict[Any, Callable[..., Lowered]] = {
     anp.broadcast_to: layout.broadcast_to,
     anp.concatenate_args: layout.concatenate,
     anp.split: layout.split,
-    ArrayBox.__getitem__: layout.getitem,
-    primitive._put: layout.put,
+    ArrayBox.__getitem__: gathers.getitem,
+    primitive._put: gathers.put,
+    numpy_vjps.untake: gathers.put,
+    container_take: gathers.getitem,
+    container_untake: _one_of,
+    anp.array_split: rearranged.array_split,
+    anp.hsplit: lambda x, parts: layout.split(x, parts, 1),
+    anp.vsplit: layout.split,
+    anp.dsplit: lambda x, parts: layout.split(x, parts, 2),
+    anp.roll: rearranged.roll,
+    anp.flipud: rearranged.flipped(0),
+    anp.fliplr: rearranged.flipped(1),
+    anp.tile: rearranged.tile,
+    anp.repeat: rearranged.repeat,
+    anp.pad: rearranged.pad,
+    anp.diff: rearranged.diff,
+    anp.diag: rearranged.diag,
+    anp.cumsum: rearranged.running("cumsum"),
+    anp.cumprod: rearranged.running("cumprod"),
+    rules._running: lambda x: rearranged.running("cumprod")(x, -1),
     anp.sum: reductions.total,
     anp.max: reductions.reduction("amax"),
     anp.amax: reductions.reduction("amax"),
@@ -108,6 +134,7 @@ _TABLE: dict[Any, Callable[..., Lowered]] = {
     anp._primitive_mean: reductions.mean,
     anp._primitive_var: reductions.var,
     anp._primitive_std: lambda *args, **kwargs: make("sqrt", reductions.var(*args, **kwargs)),
+    trace_primitives_map[np.linalg.norm]: reductions.norm,
     anp.dot: products.dot,
     anp.matmul: products.matmul,
     anp.tensordot: products.tensordot,

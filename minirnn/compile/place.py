@@ -19,7 +19,7 @@ from minirnn.compile.ir import BATCH, ELEMENTWISE, Graph, Node, has_batch
 from minirnn.compile.keep import VIEWS, keep
 from minirnn.compile.when import When, when
 
-__all__ = ["Placed", "Program", "once_nodes", "place"]
+__all__ = ["Placed", "Program", "is_row_wise", "once_nodes", "place"]
 
 
 class Program(NamedTuple):
@@ -70,7 +70,7 @@ def place(graph: Graph, *, hoist: bool = True, sink: bool = False, store_all: bo
     known = when(graph)
     ahead, back = graph.only("state", "output"), graph.only("d_state", "d_input", "d_parameter")
     states = [node for (kind, _), node in graph.outputs.items() if kind == "state"]
-    row_wise = hoist and _row_wise(graph, known)
+    row_wise = hoist and is_row_wise(graph, known)
     if not row_wise:
         there = {node for node in states if known[node] >= When.INPUT and node.op != "input"} if sink else set()
         return Placed(graph, False, _in_the_loop(ahead, known, set()), _in_the_loop(back, known, there), (), known)
@@ -82,7 +82,7 @@ def place(graph: Graph, *, hoist: bool = True, sink: bool = False, store_all: bo
 
 
 # ---------------------------------------------------------------- rows
-def _row_wise(graph: Graph, known: dict[Node, When]) -> bool:
+def is_row_wise(graph: Graph, known: dict[Node, When]) -> bool:
     """Whether every value of a step is rows of the batch, each of its own row, or a sum over them, or of such sums."""
     kinds: dict[Node, str] = {}
     for node in graph.nodes():
@@ -124,7 +124,7 @@ def _kind(node: Node, operands: list[str]) -> str:
             return "rows" if node.attrs[0] == (0, node.operands[0].shape[0], 1) else "mixed"
         case "put":
             return "rows" if rows and node.attrs[1] == (0, node.attrs[0][0], 1) else "mixed"
-        case "concat":
+        case "concat" | "take" | "untake" | "cumsum" | "cumprod":
             return "rows" if rows and node.attrs[0] != 0 else "mixed"
         case "einsum":
             return _einsum_kind(node, operands)
@@ -162,6 +162,8 @@ def _linear(node: Node, operands: list[str]) -> bool:
         case "add" | "sub":
             return count == 2
         case "neg" | "cast" | "reshape" | "transpose" | "slice" | "put" | "sum" | "broadcast":
+            return True
+        case "take" | "untake" | "cumsum":
             return True
         case "concat":
             others = [o for o, kind in zip(node.operands, operands, strict=True) if kind != "sum"]
@@ -246,7 +248,7 @@ def _backward(back: Graph, known: dict[Node, When], leaves: set[Node], sink: boo
 def _in_the_loop(part: Graph, known: dict[Node, When], there: set[Node]) -> Program:
     """Everything in the loop, but for the values that are there."""
     needed = _ancestors(part.outputs.values(), there)
-    order = [n for n in part.nodes() if n in needed and n.op != "input"]
+    order = [n for n in part.nodes() if n in needed and n.op not in ("input", "size")]
     once = [n for n in order if known[n] == When.ONCE and not has_batch(n)]
     loop = [n for n in order if n not in set(once)]
     sums = tuple([node for (kind, _), node in part.outputs.items() if kind == "d_parameter" and known[node]])

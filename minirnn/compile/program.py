@@ -30,6 +30,7 @@ class Layout(NamedTuple):
     parameters: tuple[Leaf, ...]
     widths: tuple[int, int]
     work: float  # multiplications and additions a row and step
+    least: int  # rows that the batch must have: those that the step names by number
 
 
 def _tail(leaf: Leaf) -> Leaf:
@@ -59,7 +60,26 @@ def layout_of(traced: Traced, placed: Placed) -> Layout:
         signature.parameters,
         (max(1, widths[0]), max(1, widths[1])),
         float(sum(_work(node) for node in products)),
+        max([1, *(_named(node) for node in placed.graph.nodes())]),
     )
+
+
+def _named(node: Node) -> int:
+    """How many rows of the batch there must be for those that an operation names by number."""
+    match node.op:
+        case "slice":
+            parts = zip(node.operands[0].shape, node.attrs, strict=True)
+            named = [(dim, max(part[:2])) for dim, part in parts]
+        case "put":
+            named = [(dim, max(part[:2])) for dim, part in zip(node.attrs[0], node.attrs[1:], strict=True)]
+        case "take":
+            named = [(node.operands[0].shape[node.attrs[0]], max(node.attrs[1:], default=-1) + 1)]
+        case "untake":
+            named = [(node.attrs[1], max(node.attrs[2:], default=-1) + 1)]
+        case _:
+            return 1
+    rows = [(dim // BATCH, last) for dim, last in named if dim and dim % BATCH == 0 and last % BATCH]
+    return max([-(-last // many) for many, last in rows], default=1)
 
 
 def _width(node: Node) -> int:

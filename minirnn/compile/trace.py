@@ -5,7 +5,9 @@ called; inside it minirnn's own vjp differentiates the step, and its backward pa
 derivative in the graph is the one that the engine "python" computes, rule for rule.
 
 This is done twice, with batches of two sizes and other numbers in the arrays. What differs between the two tells what
-depends on the batch; a constant that differs would be a value that a trace cannot see, and is refused.
+depends on the batch. Where rows of the batch meet, a third size must agree: a number may differ as the sizes do (that
+of rows, in a mean over them), and rows may be named by number. Any other constant that differs would be a value that a
+trace cannot see, and is refused.
 """
 
 import os
@@ -21,13 +23,16 @@ from autograd.tracer import isbox
 from minirnn import tree, untraced
 from minirnn.boxes import new_trace, unboxed
 from minirnn.compile.errors import CannotCompile
-from minirnn.compile.ir import BATCH, Graph, Node, const, input_node, make
+from minirnn.compile.ir import BATCH, Graph, Node, concrete, const, input_node, make, size_value
 from minirnn.compile.lower import lower
+from minirnn.compile.place import is_row_wise
+from minirnn.compile.when import when
 from minirnn.transform import silent_vjp
 
 __all__ = ["Signature", "Traced", "signature_of", "trace"]
 
-BATCHES = (3, 5)
+BATCHES = (3, 5, 7)
+_PLUS = 2  # what a number may have beside a multiple of the batch: mean(..., ddof=1)
 
 
 class Leaf(NamedTuple):
@@ -77,12 +82,13 @@ def trace(cell: Any, state: Any, xs: Any) -> Traced:
     rebuild = tree.flatten(cell)[1], tree.flatten(state)[1], tree.flatten(xs)[1]
     values = [unboxed(leaf) for leaf in tree.leaves(cell)]
     try:
-        first, second = (_record(signature, rebuild, values, batch) for batch in BATCHES)
+        first, second = (_record(signature, rebuild, values, batch) for batch in BATCHES[:2])
     except CannotCompile:
         raise
     except Exception as error:  # the step, whatever it does, on traced arrays
         raise CannotCompile(untraced.cause(error)) from error
-    graph = _generalised(first.graph, second.graph, signature, first.outputs)
+    third = lambda: _record(signature, rebuild, values, BATCHES[2], low=-0.9).graph
+    graph = _generalised(first.graph, second.graph, third)
     outputs = tuple([leaf._replace(shape=graph.outputs["output", leaf.name].shape) for leaf in first.outputs])
     for leaf in signature.states:
         new = graph.outputs["state", leaf.name]
@@ -150,7 +156,9 @@ class _Recording(NamedTuple):
     rebuild: Callable[..., Any]
 
 
-def _record(signature: Signature, rebuild: Sequence[Any], cell_values: Sequence[Any], batch: int) -> _Recording:
+def _record(
+    signature: Signature, rebuild: Sequence[Any], cell_values: Sequence[Any], batch: int, low: float = 0.1
+) -> _Recording:
     """The step and its derivative at one size of the batch, with numbers drawn anew."""
     rng = np.random.default_rng(batch)
     with new_trace() as number, np.errstate(all="ignore"):
@@ -159,7 +167,7 @@ def _record(signature: Signature, rebuild: Sequence[Any], cell_values: Sequence[
         def boxed(kind: str, leaf: Leaf, like: Any = None) -> Any:
             shape = tuple([batch if dim == BATCH else dim for dim in leaf.shape])
             if leaf.dtype.kind == "f":
-                value = rng.uniform(0.1, 0.9, shape).astype(leaf.dtype)
+                value = rng.uniform(low, 0.9, shape).astype(leaf.dtype)
             else:
                 value = np.ones(shape, leaf.dtype) if like is None else np.array(like)
             nodes.append(input_node(kind, leaf.name, shape, leaf.dtype))
@@ -226,8 +234,8 @@ def _node(value: Any) -> Node:
 
 
 # ---------------------------------------------------------------- the size of the batch
-def _generalised(first: Graph, second: Graph, signature: Signature, outputs: Sequence[Leaf]) -> Graph:
-    """One graph for every batch, of the two recorded ones."""
+def _generalised(first: Graph, second: Graph, third: Callable[[], Graph]) -> Graph:
+    """One graph for every batch, of the two recorded ones; the third is asked where a number follows the batch."""
     these, those = first.nodes(), second.nodes()
     if len(these) != len(those) or list(first.outputs) != list(second.outputs):
         raise CannotCompile("the step takes another course at another size of the batch")
@@ -247,7 +255,32 @@ def _generalised(first: Graph, second: Graph, signature: Signature, outputs: Seq
         operands = tuple([new[operand] for operand in a.operands])
         attrs = _symbolic_attrs(a.attrs, b.attrs)
         new[a] = Node(a.op, operands, attrs, _symbolic(a.shape, b.shape), a.dtype)
-    return Graph(tuple([new[a] for a in first.inputs]), {key: new[node] for key, node in first.outputs.items()})
+    graph = Graph(tuple([new[a] for a in first.inputs]), {key: new[node] for key, node in first.outputs.items()})
+    if any(node.op == "size" for node in new.values()) or not is_row_wise(graph, when(graph)):
+        _check([new[a] for a in these], third().nodes(), BATCHES[2])
+    return graph
+
+
+def _check(nodes: Sequence[Node], seen: Sequence[Node], batch: int) -> None:
+    """Refuse a graph that is not what was recorded at another size of the batch."""
+    if len(nodes) != len(seen):
+        raise CannotCompile("the step takes another course at another size of the batch")
+    for node, other in zip(nodes, seen, strict=True):
+        if node.op == "size" and (other.op != "const" or other.attrs[0] != size_value(node.attrs, batch)):
+            raise CannotCompile(_LEAVES)
+        same = other.op == "const" or (node.op == other.op and _at(node.attrs, batch) == other.attrs)
+        if concrete(node.shape, batch) != other.shape or not same:
+            raise CannotCompile("it takes rows of the batch by numbers that do not follow the size of the batch")
+
+
+def _at(attrs: Any, batch: int) -> Any:
+    """A node's attributes at a size of the batch."""
+    if isinstance(attrs, tuple):
+        return tuple([_at(part, batch) for part in attrs])
+    return concrete((attrs,), batch)[0] if type(attrs) is int else attrs
+
+
+_LEAVES = "a value leaves its trace (stop_gradient, float(...), np.asarray, or random numbers inside the step)"
 
 
 def _constant(a: Node, b: Node) -> Node:
@@ -257,11 +290,26 @@ def _constant(a: Node, b: Node) -> Node:
         if x.ndim and x.size and (x == x.flat[0]).all():
             return make("broadcast", const(x.flat[0].item()), attrs=x.shape, dtype=x.dtype)
         return a
+    if x.size == y.size == 0:
+        return make("broadcast", const(0.0), attrs=_symbolic(x.shape, y.shape), dtype=x.dtype)
     if x.size and y.size and x.shape != y.shape and (x == x.flat[0]).all() and (y == x.flat[0]).all():
         return make("broadcast", const(x.flat[0].item()), attrs=_symbolic(x.shape, y.shape), dtype=x.dtype)
-    raise CannotCompile(
-        "a value leaves its trace (stop_gradient, float(...), np.asarray, or random numbers inside the step)"
-    )
+    if x.ndim == y.ndim == 0 and {x.dtype.kind, y.dtype.kind} <= set("if"):
+        return _size(x.item(), y.item(), x.dtype)
+    raise CannotCompile(_LEAVES)
+
+
+def _size(x: float, y: float, dtype: Any) -> Node:
+    """The number that is x and y at the two sizes of the batch, where it is a multiple of that, or 1 over one."""
+    for power in (1, -1):
+        if power == -1 and (0 in (x, y) or dtype.kind != "f"):
+            break
+        many = round((y**power - x**power) / (BATCHES[1] - BATCHES[0]))
+        attrs = (many, round(x**power) - many * BATCHES[0], power)
+        exact = many > 0 and abs(attrs[1]) <= _PLUS
+        if exact and (x, y) == (size_value(attrs, BATCHES[0]), size_value(attrs, BATCHES[1])):
+            return Node("size", (), attrs, (), dtype)
+    raise CannotCompile(_LEAVES)
 
 
 def _symbolic(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...]:

@@ -82,7 +82,10 @@ def _drawn(program: Program, cell: Any, state: Any, xs: Any, seed: int, near_one
         rng = np.random.default_rng(seed)
 
         def near(array: Any, cut: int, noise: float = noise, rng: Any = rng) -> Any:
-            small = np.array(array[:STEPS, :ROWS] if cut else array[:ROWS])
+            rows = np.arange(min(ROWS, len(array[0] if cut else array)))
+            if program.layout.least > ROWS:
+                rows = np.arange(program.layout.least) % len(array[0] if cut else array)
+            small = np.array(array[:STEPS][:, rows] if cut else array[rows])
             moves = small.dtype.kind == "f"
             return small + noise * rng.standard_normal(small.shape).astype(small.dtype) if moves else small
 

@@ -34,6 +34,8 @@ def when(graph: Graph) -> dict[Node, When]:
     """For every node, when it is known."""
     found: dict[Node, When] = {node: _OF_INPUT[node.attrs[0]] for node in graph.inputs}
     for node in graph.nodes():
-        if node not in found:
+        if node.op == "size":  # of each call
+            found[node] = When.INPUT
+        elif node not in found:
             found[node] = max((found[operand] for operand in node.operands), default=When.ONCE)
     return found

@@ -6,7 +6,7 @@ import pytest
 from compile_cases import error, problem
 
 import minirnn
-from minirnn import functional
+from minirnn import functional, tier
 from minirnn.call import Call
 from minirnn.compile import engine
 from minirnn.functional import linear
@@ -41,6 +41,7 @@ MIDDLES = {  # of a (B, 6) and h (B, 6), to (B, 6)
     "floor, ceil, mod": lambda a, h: np.floor(3 * a) * h + np.ceil(2 * h) * a + np.mod(a, 0.7) + a % 0.3,
     "maximum, minimum": lambda a, h: np.maximum(a, h) - 2 * np.minimum(a, 0.3 * h) + np.fmax(a, 0.1) + np.fmin(h, 0.2),
     "clips": lambda a, h: np.clip(a, -0.2, 0.4) + 2 * np.clip(h, 0.1, 3.0),
+    "clips of one side": lambda a, h: np.clip(a, None, 0.2) + np.clip(h, -0.1, None) * np.clip(a, None, 1.0),
     "where": lambda a, h: np.where(a > h, a, 0.5 * h) + np.where(h <= 0, 1.0, a) + np.where(a == a, h, a),
     "masks": lambda a, h: (a > 0) * h + (a >= h) * a * (h < 0.3) + (h != a) * 0.1,
     "logic": lambda a, h: np.where(np.logical_and(a > 0, h > 0), a, h) + np.where(np.logical_or(a > 0.3, h < 0), h, a),
@@ -57,6 +58,15 @@ MIDDLES = {  # of a (B, 6) and h (B, 6), to (B, 6)
     "sum": lambda a, h: (
         a * np.sum(h, axis=1, keepdims=True) + np.sum(h, axis=-1)[:, None] + np.sum(CUBE(a), axis=(1, 2))[:, None]
     ),
+    "products": lambda a, h: a * np.prod(h, axis=1, keepdims=True) + np.sum(np.prod(CUBE(a), axis=2), 1, keepdims=True),
+    "running": lambda a, h: np.cumsum(a, axis=1) + np.cumprod(h, axis=1) + FLAT(np.cumsum(CUBE(h), axis=1)),
+    "norms": lambda a, h: (
+        a / np.linalg.norm(h, axis=1, keepdims=True)
+        + np.linalg.norm(a, 1, axis=-1)[:, None]
+        + np.linalg.norm(h, np.inf, axis=1, keepdims=True)
+        + np.linalg.norm(CUBE(a), axis=(1, 2))[:, None]
+    ),
+    "logaddexp": lambda a, h: np.logaddexp(a, h) + np.logaddexp(0.3, h[:, :1]),
     "mean": lambda a, h: a - np.mean(h, axis=1, keepdims=True) * np.mean(CUBE(a), axis=(1, -1)).reshape(-1, 1),
     "var, std": lambda a, h: (
         a / np.std(h, axis=1, keepdims=True) + np.var(a, axis=1, ddof=1, keepdims=True) + np.var(h, -1)[:, None]
@@ -77,6 +87,24 @@ MIDDLES = {  # of a (B, 6) and h (B, 6), to (B, 6)
     "split": lambda a, h: (
         np.concatenate([a[:, 4:], a[:, 1:4], a[:, :1]], axis=1) + np.concatenate(functional.split(h, 3)[::-1], -1)
     ),
+    "splits": lambda a, h: (
+        np.concatenate(np.split(a, 3, axis=1)[::-1], axis=1)
+        + np.concatenate(np.array_split(h, 4, axis=1)[1:], axis=1)[:, :1]
+        + np.split(a, [2, 5], axis=1)[-1]
+    ),
+    "an empty slice": lambda a, h: (
+        np.concatenate([a, h[:, 3:3]], axis=1) + np.sum(a[:, 3:3]) + np.sum(h[:, 3:3], axis=1, keepdims=True)
+    ),
+    "known numbers": lambda a, h: (
+        a[:, [5, 0, 0, -2, 1, 3]] * h[:, onp.arange(6) > 3][:, [0, 1, 0, 1, 0, 1]]
+        + FLAT(CUBE(h)[:, [1, 0]])
+        + np.sum(CUBE(a)[:, [0, 1, 1], [2, 0, 2]], axis=1, keepdims=True)
+        + FLAT(a[:, [[0, 1, 2], [5, 4, 3]]])
+    ),
+    "turned around": lambda a, h: np.roll(a, 2, axis=1) + np.roll(h, -3, 1) * np.fliplr(a),
+    "repeated": lambda a, h: np.tile(a[:, :3], (1, 2)) + np.repeat(h[:, :3], 2, axis=1),
+    "padded": lambda a, h: np.pad(a[:, 1:5], ((0, 0), (2, 0)), "constant") + np.diff(h, axis=1)[:, [0, 1, 2, 3, 4, 4]],
+    "a diagonal": lambda a, h: a @ np.diag(MATRIX[0]) + h,
     "stack": lambda a, h: FLAT(np.stack([a[:, :3], h[:, 3:]], axis=1)) + FLAT(np.stack([a[:, :3], h[:, 3:]], axis=-1)),
     "axes": lambda a, h: (
         FLAT(np.swapaxes(CUBE(a), 1, 2)) + FLAT(np.moveaxis(CUBE(h), 1, -1)) + FLAT(np.transpose(CUBE(a), (0, 2, 1)))
@@ -102,6 +130,13 @@ MIDDLES = {  # of a (B, 6) and h (B, 6), to (B, 6)
         + FLAT(np.einsum("bij,jk->bik", CUBE(a), MATRIX[:3, :3]))
     ),
     "an outer product": lambda a, h: np.sum(a[:, :, None] * h[:, None, :], axis=1) * a,
+    "matrices a row": lambda a, h: (
+        FLAT(CUBE(a) @ MATRIX[:3, :3])
+        + FLAT(linear(CUBE(h), MATRIX[:3, 3:]))
+        + np.reshape(np.tanh(np.reshape(a, (-1, 2))) @ MATRIX[:2, :2], (-1, 6))
+        + np.reshape(np.reshape(h, (-1, 3)) + MATRIX[0, :3], (-1, 6))
+    ),
+    "one letter of two": lambda a, h: np.einsum("bi,bj->bj", a, h) + np.einsum("bi,ij,bj->bi", h, MATRIX, a),
     "a cast": lambda a, h: a.astype("f4").astype("f8") + h,
     "constants": lambda a, h: (
         a * onp.arange(6.0) + h * onp.array([[-0.0, 0.0, 1.0, 2.0, 2.0, 2.0]]) + onp.full(6, 0.25)
@@ -124,5 +159,6 @@ def cell_with(middle, dtype):
 @pytest.mark.parametrize("name", MIDDLES)
 def test_a_function_and_its_derivative(name):
     given = problem(cell_with(MIDDLES[name], onp.float64), 4, 5)
-    assert not isinstance(engine.prepare(Call(*given, None, False, None)), str)
+    program = engine.program_for(Call(*given, None, False, None))
+    assert program.native == (tier.current() == "native")
     assert error(given, lengths=onp.array([4, 2, 3, 1, 4])) < 1e-9

@@ -114,6 +114,10 @@ class Direction(Loops):
             return [self.contraction(node, phase)]
         if node.op == "put":
             return self.in_zeros(node, phase)
+        if node.op in ("take", "untake"):
+            return self.by_numbers(node, phase)
+        if node.op in ("cumsum", "cumprod"):
+            return self.running(node, phase)
         raise CannotCompile(f"it has {node.op}")
 
     def _product(self, node: Node, phase: str) -> Body:

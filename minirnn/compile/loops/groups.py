@@ -8,11 +8,11 @@ import numpy as np
 
 from minirnn.compile.errors import CannotCompile
 from minirnn.compile.fuse import Group
-from minirnn.compile.ir import COMPARISONS, Node, is_scalar
+from minirnn.compile.ir import COMPARISONS, Node, is_scalar, precision
 from minirnn.compile.loops.memory import Memory
 from minirnn.compile.loops.places import Place
-from minirnn.compile.loops.program import Index, Line, Map, Number, Reduce, Ref, Statement, index
-from minirnn.compile.loops.sizes import Size, size_of, times
+from minirnn.compile.loops.program import For, Gather, Index, Line, Map, Number, Reduce, Ref, Statement, index
+from minirnn.compile.loops.sizes import Size, plus, scaled, size_of, times
 
 __all__ = ["Loops"]
 
@@ -41,6 +41,8 @@ class Loops(Memory):
             filled = self._filled(node)
             if is_scalar(filled):
                 return Number(filled.attrs[0])
+            if filled.op == "size":
+                return self._size(filled, lines)
             if node not in names:
                 found = reference(self.place(node, phase), node)
                 names[node] = loads.setdefault(found, f"a{len(loads)}")
@@ -54,6 +56,15 @@ class Loops(Memory):
             for where in [*homes, *self.stores.get(node, [])]:
                 stores.append((names[node], reference(self._memory_place(where, node, phase), node)))
         return _flattened(self.rows(group.nodes[0], phase), shape, [(n, r) for r, n in loads.items()], lines, stores)
+
+    def _size(self, node: Node, lines: list[Line]) -> Any:
+        """A number that follows from the size of the batch."""
+        many, more, power = node.attrs
+        value = Number(index((many, "b"), more))
+        if power == 1:
+            return value
+        lines.append(Line(f"v{len(lines)}", "div", (Number(1.0), value), "float64", "float64"))
+        return lines[-1].name
 
     def reduction(self, node: Node, phase: str) -> Statement:
         """sum, amax, amin or prod over some axes of a row's entries."""
@@ -117,9 +128,8 @@ class Loops(Memory):
     def in_zeros(self, node: Node, phase: str) -> list[Statement]:
         """A part of an array of zeros."""
         (x,), dtype, rows = node.operands, node.dtype, self.rows(node, phase)
-        out, shape = self.place(node, phase), self.tail(node.shape)
-        zero = Line("zero", "copy", (Number(0.0),), dtype.name, dtype.name)
-        cleared = _flattened(rows, shape, [], [zero], [("zero", self.ref(out, dtype))])
+        out = self.place(node, phase)
+        cleared = self._cleared(node, out, phase)
         parts = node.attrs[1 + self.first :]
         at = [times(size_of(part[0]), stride) for part, stride in zip(parts, out.strides, strict=True)]
         by = [times(part[2], stride) for part, stride in zip(parts, out.strides, strict=True)]
@@ -132,6 +142,43 @@ class Loops(Memory):
         loads = [("a", self.ref(self.place(x, phase), x.dtype))]
         return [cleared, _flattened(rows, self.tail(x.shape), loads, [line], [("v", there)])]
 
+    def _cleared(self, node: Node, out: Place, phase: str) -> Statement:
+        zero, to = Line("zero", "copy", (Number(0.0),), node.dtype.name, node.dtype.name), self.ref(out, node.dtype)
+        return _flattened(self.rows(node, phase), self.tail(node.shape), [], [zero], [("zero", to)])
+
+    def by_numbers(self, node: Node, phase: str) -> list[Statement]:
+        """Entries by their numbers along an axis; or, into zeros, added up by their numbers."""
+        (x,), (axis, *numbers), add = node.operands, node.attrs, node.op == "untake"
+        body: list[Statement] = []
+        out, source = self.place(node, phase), self.ref(self.place(x, phase), x.dtype)
+        if add:
+            numbers = numbers[1:]
+            body.append(self._cleared(node, out, phase))
+        held = Node("const", (), (np.array(numbers, np.int64),), (len(numbers),), np.int64)
+        name = self.constant(held)
+        dims, rows = self.tail(x.shape if add else node.shape), self.rows(node, phase)
+        body.append(Gather(rows, dims, axis - self.first, name, source, self.ref(out, node.dtype), add))
+        return body
+
+    def running(self, node: Node, phase: str) -> list[Statement]:
+        """A running sum or product along an axis: its first entry, and then each of the one before."""
+        (x,), axis, name = node.operands, node.attrs[0] - self.first, node.dtype.name
+        dims, rows = self.tail(node.shape), self.rows(node, phase)
+        source, out = self.place(x, phase), self.place(node, phase)
+
+        def column(place: Place, dtype: Any, *more: int | None) -> Ref:
+            stride = place.strides[axis]
+            at = index(place.at, *[scaled(stride, "column") if m is None else index(times(m, stride)) for m in more])
+            return self.ref(place._replace(at=at), dtype, (*place.strides[:axis], *place.strides[axis + 1 :]))
+
+        others = (*dims[:axis], *dims[axis + 1 :])
+        copy = Line("v", "copy", ("a",), x.dtype.name, name)
+        first = _flattened(rows, others, [("a", column(source, x.dtype))], [copy], [("v", column(out, node.dtype))])
+        join = Line("v", "add" if node.op == "cumsum" else "mul", ("before", "a"), name, name)
+        loads = [("before", column(out, node.dtype, None)), ("a", column(source, x.dtype, None, 1))]
+        then = _flattened(rows, others, loads, [join], [("v", column(out, node.dtype, None, 1))])
+        return [first, For("column", index(plus(dims[axis], -1)), (then,))] if dims[axis] else []
+
 
 def _taken_in(node: Node) -> Any:
     """The dtype in which an operation takes its numbers."""
@@ -140,7 +187,7 @@ def _taken_in(node: Node) -> Any:
     if node.op.startswith("logical"):
         return np.dtype(bool)
     if node.op in COMPARISONS:
-        return np.result_type(*[o.attrs[0] if is_scalar(o) else o.dtype for o in node.operands])
+        return np.result_type(*[precision(o) for o in node.operands])
     return node.dtype
 
 

@@ -15,6 +15,7 @@ from minirnn.compile.loops.program import (
     ColumnSum,
     For,
     Function,
+    Gather,
     Index,
     Let,
     Line,
@@ -138,6 +139,16 @@ class _Run:
                         product = product * dtype(self._load(ref, row, (*outer, *inner)))
                     total = _JOIN[work.op](total, product)
                 self.memory[work.out.memory][self._at(work.out, row, outer)] = total
+
+    def _Gather(self, work: Gather) -> None:
+        numbers, values = self.memory[work.numbers], self.memory[work.out.memory]
+        for row in range(self._value(work.rows)):
+            for here in itertools.product(*[range(self._size(dim)) for dim in work.dims]):
+                there = (*here[: work.axis], int(numbers[here[work.axis]]), *here[work.axis + 1 :])
+                if work.add:
+                    values[self._at(work.out, row, there)] += self._load(work.source, row, here)
+                else:
+                    values[self._at(work.out, row, here)] = self._load(work.source, row, there)
 
     # ------------------------------------------------------------ products
     def _Pack(self, work: Pack) -> None:

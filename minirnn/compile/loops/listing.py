@@ -11,6 +11,7 @@ from minirnn.compile.loops.program import (
     ColumnSum,
     For,
     Function,
+    Gather,
     Index,
     Let,
     Map,
@@ -57,6 +58,9 @@ def _text(statement: Statement) -> str:
         case Reduce(op, rows, free, axes, sources, out):
             came = " * ".join(map(_ref, sources))
             return f"{op} {_index(rows)} x {_sizes(free)} over {_sizes(axes)}: {came} -> {_ref(out)}"
+        case Gather(rows, dims, axis, numbers, source, out, add):
+            how = "add" if add else "take"
+            return f"{how} {_index(rows)} x {_sizes(dims)}, by {numbers} at axis {axis}: {_ref(source)} -> {_ref(out)}"
         case Pack(source, rows, width, memory):
             return f"pack {_index(rows)} x {_size(width)}: {_ref(source)} -> {memory}"
         case Multiply(out, left, packed, rows, k, n):

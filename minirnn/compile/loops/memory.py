@@ -14,7 +14,8 @@ from minirnn.compile.when import When
 
 __all__ = ["COMPUTED", "Memory"]
 
-COMPUTED = {"matmul", "sum", "amax", "amin", "prod", "einsum", "put"}  # beside what is elementwise
+COMPUTED = {"matmul", "sum", "amax", "amin", "prod", "einsum"}  # beside what is elementwise
+COMPUTED |= {"put", "take", "untake", "cumsum", "cumprod"}
 
 
 class Memory(Places):
@@ -69,7 +70,7 @@ class Memory(Places):
         return any(node in user.operands for user in (*self.phase_of, *self.program.sums))
 
     def _filled(self, node: Node) -> Node:
-        while node.op == "broadcast" and node.operands[0].op == "const":
+        while node.op == "broadcast" and node.operands[0].op in ("const", "size"):
             return node.operands[0]
         return node
 

@@ -131,15 +131,19 @@ class Places:
             k = self.of_kind("parameter").index(node)
             name, given = f"p{k}", Argument("p", k)
         elif node.op == "const":
-            k = self.constants.setdefault(node, len(self.constants))
-            name, given = f"n{k}", Argument("constant", k)
+            return Place(self.constant(node), (), 0, _once_strides(shape))
         elif node not in self.once_index:
             raise CannotCompile("it has a constant for every row")
         else:
             k = self.once_index[node]
             name, given = f"c{k}", Argument("c", k)
         self.argument(name, given)
-        return Place(name, (), 0, tuple([0 if d == 1 else s for d, s in zip(shape, dense(shape), strict=True)]))
+        return Place(name, (), 0, _once_strides(shape))
+
+    def constant(self, node: Node) -> str:
+        """The memory of a constant."""
+        k = self.constants.setdefault(node, len(self.constants))
+        return self.argument(f"n{k}", Argument("constant", k))
 
     def _number(self, node: Node, dtype: Any) -> Node:
         """A number in memory, in the dtype in which it is read."""
@@ -203,6 +207,10 @@ class Places:
         if name not in self.arguments and letters in ("x", "y", "s", "k", "d", "dx"):
             self.argument(name, Argument(letters, int(name[len(letters) :])))
         return place
+
+
+def _once_strides(shape: Sequence[int]) -> tuple[Size, ...]:
+    return tuple([0 if d == 1 else s for d, s in zip(shape, dense(shape), strict=True)])
 
 
 def _without_units(shape: Sequence[Size], strides: Sequence[Size]) -> list[Size]:

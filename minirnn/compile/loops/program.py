@@ -22,6 +22,7 @@ __all__ = [
     "ColumnSum",
     "For",
     "Function",
+    "Gather",
     "Index",
     "Let",
     "Line",
@@ -126,6 +127,19 @@ class Reduce(NamedTuple):
     out: Ref
 
 
+class Gather(NamedTuple):
+    """For every row and every entry of `dims`, of which j is the one along `axis`: out[r, ..j..] = source[r, ..k..],
+    where k is the j-th number at `numbers`; with `add`, out[r, ..k..] += source[r, ..j..], j after j."""
+
+    rows: Index
+    dims: tuple[Any, ...]
+    axis: int
+    numbers: str  # memory of int64
+    source: Ref
+    out: Ref
+    add: bool
+
+
 class Pack(NamedTuple):
     """`rows` rows of `width` numbers as the right side of products, in `memory`. Either the numbers of a row, or those
     of a column, lie side by side (source.strides is (1,), or source.row is 1)."""
@@ -192,7 +206,7 @@ class When(NamedTuple):
     body: "tuple[Statement, ...]"
 
 
-Statement: TypeAlias = "For | When | Let | Map | Reduce | Pack | Multiply | MultiplyTransposed | ColumnSum"
+Statement: TypeAlias = "For | When | Let | Map | Reduce | Gather | Pack | Multiply | MultiplyTransposed | ColumnSum"
 
 
 class Function(NamedTuple):
@@ -206,7 +220,7 @@ class Function(NamedTuple):
 
 
 # ---------------------------------------------------------------- sizes as arguments
-_RECORDS = (Ref, Map, Reduce, Pack, Multiply, MultiplyTransposed, ColumnSum, Let, For, When, Line, Function)
+_RECORDS = (Ref, Map, Reduce, Gather, Pack, Multiply, MultiplyTransposed, ColumnSum, Let, For, When, Line, Function)
 
 
 def _walk(part: Any, size: Callable[[Any], Any]) -> Any:

@@ -1,6 +1,6 @@
 """Elementwise functions, and those that make arrays of a shape."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,19 @@ def elementwise(op: str) -> Callable[..., Lowered]:
     def lowered(*operands: Any, **kwargs: Any) -> Lowered:
         if any(value is not None for value in kwargs.values()):
             raise CannotCompile(f"{op} with {', '.join(kwargs)}")
+        if any(value is None for value in operands):
+            return _with_none(op, operands)
         return make(op, *map(as_node, operands))
 
     return lowered
+
+
+def _with_none(op: str, operands: Sequence[Any]) -> Node:
+    """What a comparison with None says: clip's derivative compares with a bound that is not there."""
+    (x,) = [as_node(value) for value in operands if value is not None]
+    if op not in ("equal", "not_equal"):
+        raise CannotCompile(f"{op} of None")
+    return make("broadcast", const(op == "not_equal"), attrs=x.shape, dtype=np.dtype(bool))
 
 
 def as_bool(node: Node) -> Node:

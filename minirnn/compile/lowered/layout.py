@@ -1,4 +1,4 @@
-"""Functions that move numbers and compute none: shapes, axes, slices."""
+"""Functions that move numbers and compute none: shapes, axes, parts side by side."""
 
 import math
 from collections.abc import Sequence
@@ -15,10 +15,8 @@ __all__ = [
     "broadcast_to",
     "concatenate",
     "expand_dims",
-    "getitem",
-    "index_parts",
     "moveaxis",
-    "put",
+    "part",
     "reshape",
     "reshaped",
     "split",
@@ -106,63 +104,14 @@ def split(x: Any, parts: Any, axis: int = 0) -> Lowered:
     x = as_node(x)
     size = x.shape[axis]
     cuts = [size * k // parts for k in range(1, parts)] if isinstance(parts, int) else [int(cut) for cut in parts]
-    whole = [slice(None)] * len(x.shape)
-    made = []
-    for start, stop in zip([0, *cuts], [*cuts, size], strict=True):
-        whole[axis] = slice(start, stop)
-        made.append(getitem(x, tuple(whole)))
-    return tuple(made)
+    return tuple([part(x, axis, start, stop) for start, stop in zip([0, *cuts], [*cuts, size], strict=True)])
 
 
-def index_parts(shape: Sequence[int], idx: Any) -> tuple[tuple[tuple[int, int, int], ...], tuple[int, ...]]:
-    """A basic index as (start, stop, step) of every axis, and the shape that the result then has."""
-    parts = list(idx) if isinstance(idx, tuple) else [idx]
-    if any(not (p is None or p is Ellipsis or isinstance(p, (slice, int, np.integer))) for p in parts):
-        raise CannotCompile("indexing by arrays; slices, integers and np.where can be compiled")
-    if any(isinstance(p, bool) for p in parts):
-        raise CannotCompile("indexing by a bool")
-    used = sum(part is not None and part is not Ellipsis for part in parts)
-    fill = [slice(None)] * (len(shape) - used)
-    if Ellipsis in [part for part in parts if not isinstance(part, np.ndarray)]:
-        at = parts.index(Ellipsis)
-        parts[at : at + 1] = fill
-    else:
-        parts += fill
-    slices, after, axis = [], [], 0
-    for part in parts:
-        if part is None:
-            after.append(1)
-            continue
-        dim = shape[axis]
-        axis += 1
-        if isinstance(part, slice):
-            start, stop, step = part.indices(dim)
-            slices.append((start, stop, step))
-            after.append(len(range(start, stop, step)))
-        else:
-            k = int(part) % dim if -dim <= part < dim else None
-            if k is None:
-                raise IndexError(f"index {part} of an axis of {dim}")
-            slices.append((k, k + 1, 1))
-    return tuple(slices), tuple(after)
-
-
-def getitem(x: Any, idx: Any) -> Lowered:
-    if isinstance(x, tuple):
-        return x[idx]
-    x = as_node(x)
-    slices, after = index_parts(x.shape, idx)
-    whole = all(part == (0, dim, 1) for part, dim in zip(slices, x.shape, strict=True))
-    return reshaped(x if whole else make("slice", x, attrs=slices), after)
-
-
-def put(g: Any, idx: Any, space: Any) -> Lowered:
-    """g in zeros of the shape of the vector space: the derivative of getitem."""
-    g = as_node(g)
-    slices, _ = index_parts(space.shape, idx)
-    inner = reshaped(g, [len(range(*part)) for part in slices])
-    whole = all(part == (0, dim, 1) for part, dim in zip(slices, space.shape, strict=True))
-    return inner if whole else make("put", inner, attrs=(tuple(space.shape), *slices))
+def part(x: Node, axis: int, start: int | None, stop: int | None, step: int = 1) -> Node:
+    """A slice along one axis."""
+    parts = [(0, dim, 1) for dim in x.shape]
+    parts[axis] = slice(start, stop, step).indices(x.shape[axis])
+    return make("slice", x, attrs=tuple(parts))
 
 
 def axes_of(x: Node, axis: Any) -> set[int]:

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from minirnn.compile.errors import CannotCompile
 from minirnn.compile.ir import const, make
 from minirnn.compile.lowered import Lowered, as_node
 from minirnn.compile.lowered.layout import axes_of, reshaped, squeeze
 
-__all__ = ["log_softmax", "logsumexp", "mean", "reduction", "softmax", "total", "var"]
+__all__ = ["log_softmax", "logsumexp", "mean", "norm", "reduction", "softmax", "total", "var"]
 
 
 def reduction(op: str) -> Callable[..., Lowered]:
@@ -41,6 +42,17 @@ def var(x: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: int 
     centred = make("sub", x, mean(x, axis, keepdims=True))
     count = float(math.prod([x.shape[k] for k in axes_of(x, axis)])) - ddof
     return make("div", total(make("mul", centred, centred), axis, keepdims=keepdims), const(count))
+
+
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Lowered:
+    """The norm of vectors, and of matrices without `ord`."""
+    x = as_node(x)
+    matrix = len(x.shape) == 2 if axis is None else np.ndim(axis) > 0
+    if ord not in (None, 1, 2, math.inf) or (ord is not None and (matrix or (axis is None and len(x.shape) != 1))):
+        raise CannotCompile(f"norm of the kind {ord}")
+    if ord in (None, 2):
+        return make("sqrt", total(make("mul", x, x), axis, keepdims=keepdims))
+    return reduction("sum" if ord == 1 else "amax")(make("abs", x), axis, keepdims=keepdims)
 
 
 def logsumexp(x: Any, axis: int = -1, keepdims: bool = False) -> Lowered:
