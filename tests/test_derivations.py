@@ -14,6 +14,7 @@ from minirnn.layers import cells
 from minirnn.primitive import primitive
 
 BUILTIN = derivations.builtin_cells()
+WITHOUT_BIASES = {n: cell for n, cell in derivations.registered_cells().items() if n not in {*BUILTIN, *cells.names()}}
 EXACT = ["BPTT by hand", "RTRL", "forward mode", "complex step"]
 
 
@@ -58,6 +59,13 @@ def test_every_derivation_of_the_builtin_cells_agrees(name):
     assert all(error < 1e-12 for error in exact if error is not None)
     assert comparison.findings["finite differences"].error < 1e-6
     assert not comparison.zero
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WITHOUT_BIASES)
+def test_every_derivation_of_the_registered_cells_without_biases_agrees(name):
+    comparison = compare(WITHOUT_BIASES[name])
+    assert comparison.ok, str(comparison)
 
 
 @pytest.mark.parametrize("cell", [minirnn.RNNCell, minirnn.LSTMCell, minirnn.GRUCell])
