@@ -125,6 +125,8 @@ def _is_sequence(value: Any) -> bool:
 
 def take_apart(value: Any, name: str) -> Node:
     """The leaves of a value, named from `name` on: `params.w`, `layers[0]`, `model.cell.weight_hh`."""
+    if type(value) is np.ndarray:  # by far the most frequent
+        return Node(name, value, None, [], lambda parts: value)
     if is_module(value) and isinstance(parameters := value.parameters(), Mapping):
         paths = list(parameters)
         return _nested(

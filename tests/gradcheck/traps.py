@@ -4,6 +4,7 @@ Each is short NumPy and stands alone. `TRAPS` is what the tests and `benchmarks/
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,6 +58,7 @@ def lstm(xs, w, u, b, h, c):
     return np.stack([s[3] for s in steps]), steps[-1][4]
 
 
+@cache
 def lstm_backward(bug=""):
     def backward(cotangents, xs, w, u, b, h0, c0):
         d_out, dc = cotangents
@@ -138,6 +140,7 @@ def gru(x, h, w, u):
     return (1 - z) * candidate + z * h
 
 
+@cache
 def gru_backward(bug=""):
     def backward(g, x, h, w, u):
         n = h.shape[1]
@@ -155,8 +158,9 @@ def gru_backward(bug=""):
     return backward
 
 
+gru_args = normal((2, 3), (2, 4), (12, 3), (12, 4))
 for bug in ("no path through the reset gate", "no direct path of h", "z for 1 - z", "sign of dz"):
-    trap(f"GRU: {bug}", gru, gru_backward(), gru_backward(bug), normal((2, 3), (2, 4), (12, 3), (12, 4)))
+    trap(f"GRU: {bug}", gru, gru_backward(), gru_backward(bug), gru_args)
 
 
 # ---------------------------------------------------------------- tanh RNN
@@ -168,6 +172,7 @@ def rnn(xs, w, u, h):
     return np.stack(hs)
 
 
+@cache
 def rnn_backward(bug=""):
     def backward(g, xs, w, u, h0):
         hs = np.concatenate([h0[None], rnn(xs, w, u, h0)])
@@ -186,8 +191,9 @@ def rnn_backward(bug=""):
     return backward
 
 
+rnn_args = normal((4, 3, 2), (3, 2), (3, 3), (3, 3))
 for bug in ("no carry of dh", "h off by one", "1 - h for 1 - h^2", "last step's input", "one sequence"):
-    trap(f"RNN: {bug}", rnn, rnn_backward(), rnn_backward(bug), normal((4, 3, 2), (3, 2), (3, 3), (3, 3)))
+    trap(f"RNN: {bug}", rnn, rnn_backward(), rnn_backward(bug), rnn_args)
 
 
 # ---------------------------------------------------------------- linear maps, sums, broadcasting
@@ -215,6 +221,7 @@ def one_row(d, g, x, w):
     return d
 
 
+linear_args = normal((3, 4), (4, 4), 4)
 for name, position, change in [
     ("square matrix transposed", 0, lambda d, g, x, w: g @ w),
     ("weight gradient transposed", 1, lambda d, g, x, w: d.T),
@@ -225,9 +232,9 @@ for name, position, change in [
     ("one row", 1, one_row),
     ("zero", 2, lambda d, g, x, w: 0 * d),
 ]:
-    trap(f"linear: {name}", linear, linear_backward, with_part(position, change), normal((3, 4), (4, 4), 4))
-trap("linear: bias gradient of shape (B, H)", linear, linear_backward, with_part(2, lambda d, g, x, w: g),
-     normal((3, 4), (4, 4), 4), "shape")  # fmt: skip
+    trap(f"linear: {name}", linear, linear_backward, with_part(position, change), linear_args)
+trap("linear: bias gradient of shape (B, H)", linear, linear_backward, with_part(2, lambda d, g, x, w: g), linear_args,
+     "shape")  # fmt: skip
 trap("linear: float64 gradient of float32", linear, linear_backward,
      with_part(1, lambda d, g, x, w: d.astype(np.float64)),
      normal((3, 4), (4, 4), 4, dtype=np.float32), "dtype")  # fmt: skip
