@@ -59,9 +59,13 @@ def test_links_lead_somewhere(path):
         assert ((ROOT / path).parent / link).exists(), link
 
 
-def test_the_lstm_that_never_learned(tmp_path):
+def test_the_lstm_that_never_learned():
     printed = run("-c", "\n".join(python_blocks("docs/lstm_that_never_learned.md")))
     assert "mismatch ok" in printed
+
+
+@pytest.mark.slow
+def test_the_curves_of_the_lstm_that_never_learned(tmp_path):
     printed = run("examples/lstm_that_never_learned.py", "--steps", 20, "--plot", tmp_path / "curves.png")
     assert printed.count("bits/char") == 7
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
@@ -95,6 +99,7 @@ def test_the_code_of_a_page_runs(page, tmp_path):
     run("-c", code)
 
 
+@pytest.mark.slow
 def test_the_page_on_onnx(tmp_path):
     pytest.importorskip("onnx", reason="onnx is not installed: pip install 'minirnn[onnx]'")
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'minirnn[peers]'")

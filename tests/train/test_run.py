@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -31,9 +32,18 @@ def text(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def trained(text, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    return train(experiment_of(TrainConfig(text=str(text), steps=20, **SMALL)), folder), folder
+
+
 @pytest.fixture
-def run(text, tmp_path):
-    return train(experiment_of(TrainConfig(text=str(text), steps=20, **SMALL)), tmp_path / "run")
+def run(trained, tmp_path):
+    """A run, and a copy of its folder."""
+    found, folder = trained
+    shutil.copytree(folder, tmp_path / "run")
+    return found
 
 
 class Stop(Exception):

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+from functools import cache
 
 import numpy as np
 import pytest
@@ -78,23 +79,37 @@ def quick_disk(monkeypatch):
     monkeypatch.setattr("os.fsync", lambda handle: None)
 
 
+@cache
+def at_once(kind, n, accumulate, **length):
+    """What every way to cut it is held against."""
+    return trained(MADE[kind](n), accumulate=accumulate, **length)
+
+
 @pytest.mark.parametrize("kind", MADE)
 def test_pieces_give_the_whole_wherever_the_passes_end(kind, tmp_path):
     """Every number of batches, accumulation and cut, at a pass's end and within an accumulated step among them."""
     for n, accumulate, cut in itertools.product(range(1, 5), range(1, 4), range(1, 5)):
         folder = tmp_path / f"{n}-{accumulate}-{cut}"
-        whole, steps = trained(MADE[kind](n), steps=7, accumulate=accumulate)
+        whole, steps = at_once(kind, n, accumulate, steps=7)
         _, first = trained(MADE[kind](n), folder, steps=cut, accumulate=accumulate)
         pieces, then = trained(MADE[kind](n), folder, steps=7, accumulate=accumulate)
         assert (pieces, first + then) == (whole, steps), (n, accumulate, cut)
 
 
-@pytest.mark.parametrize("every", [1, 2, 3])
-@pytest.mark.parametrize("kind", ["list", "loader", "Batches", "resetting"])
+COUNTED = ["list", "loader", "Batches", "resetting"]
+BOTH = list(
+    itertools.product(COUNTED, [1, 2, 3])
+)  # a kind, and a save in so many steps: each of them once without wait
+SOME = {("list", 3), ("loader", 2), ("Batches", 1), ("resetting", 2)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "every"), [row if row in SOME else pytest.param(*row, marks=pytest.mark.slow) for row in BOTH]
+)
 def test_pieces_give_the_whole_where_passes_are_counted(kind, every, tmp_path):
     for n, accumulate, cut in itertools.product(range(1, 5), range(1, 4), range(1, 6)):
         folder, options = tmp_path / f"{n}-{accumulate}-{cut}", {"epochs": 3, "accumulate": accumulate}
-        whole, steps = trained(MADE[kind](n), **options)
+        whole, steps = at_once(kind, n, **options)
         assert len(steps) == 3 * -(-n // accumulate)
         assert [epoch for _, epoch, _ in steps] == [e for e in range(3) for _ in range(-(-n // accumulate))]
         with contextlib.suppress(Stop):
@@ -104,7 +119,7 @@ def test_pieces_give_the_whole_where_passes_are_counted(kind, every, tmp_path):
         assert (pieces, then) == (whole, steps[kept:]), (n, accumulate, cut)
 
 
-@pytest.mark.parametrize("kind", ["list", "loader", "Batches", "resetting"])
+@pytest.mark.parametrize("kind", COUNTED)
 @pytest.mark.parametrize("accumulate", [1, 2, 3])
 def test_a_training_that_is_over_goes_on_with_more_epochs(kind, accumulate, tmp_path):
     whole = trained(MADE[kind](3), epochs=4, accumulate=accumulate)
