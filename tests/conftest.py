@@ -45,6 +45,14 @@ def threads_as_before():
         minirnn.set_num_threads(before)
 
 
+@pytest.fixture(scope="module")
+def no_pictures():
+    """Trainings draw nothing when they end: to draw takes longer than what they do in tests. See test_shown.py."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("minirnn.train.execute.plot_curves", lambda records, path, title: None)
+        yield
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)

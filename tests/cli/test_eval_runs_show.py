@@ -3,6 +3,8 @@ import sys
 import pytest
 from commands import SMALL, command, refused
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -10,6 +10,8 @@ pytest.importorskip("onnx", reason="onnx is not installed: pip install 'minirnn[
 
 from minirnn.train import load_run  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 
 @pytest.mark.parametrize(
     "cell", ["lstm", *(pytest.param(name, marks=pytest.mark.slow) for name in ("mgu", "clockworkrnn"))]

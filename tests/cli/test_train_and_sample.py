@@ -1,6 +1,8 @@
 import pytest
 from commands import SMALL, command, contents, refused
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 
 def test_train_prints_its_figures_and_sample_continues(text, tmp_path):
     done = command("train", text, *SMALL, "--out", tmp_path / "run")

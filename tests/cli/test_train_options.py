@@ -13,6 +13,8 @@ from commands import SMALL, command, contents, refused
 from minirnn.train import TrainConfig, load_run, preset, read_config, read_metrics
 from minirnn.train.config import options
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 
 def test_every_option_of_the_config_is_one_of_the_command():
     said = command("train", "--help").output

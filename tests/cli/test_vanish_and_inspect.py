@@ -4,6 +4,8 @@ import sys
 import pytest
 from commands import SMALL, command, refused
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'minirnn[plot]'")
 
 

@@ -14,6 +14,8 @@ from minirnn.train import CELLS, LanguageModel, TrainConfig, held_out_nats, read
 from minirnn.train.evaluate import Score
 from minirnn.train.language_model import held_out_start
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 CORPUS = Corpus("abcabdabeabf" * 60, "letters", 1, 0)
 SMALL = {"hidden": 16, "embedding": 8, "batch": 4, "seq_length": 12}
 

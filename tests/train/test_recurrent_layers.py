@@ -28,6 +28,8 @@ from minirnn.train.language_model import language_model
 from minirnn.train.recurrent_layers import cell_name, recurrent_layer
 from minirnn.train.sequence_task import task_model
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 CORPUS = Corpus("abcabdabeabf" * 60, "letters", 1, 0)
 SMALL = {"hidden": 8, "embedding": 6, "batch": 4, "seq_length": 6}
 DIVERSE = ("MGU", "mLSTM", "ClockworkRNN", "PhasedLSTM", "TauGRU", "LRU", "SCRN")

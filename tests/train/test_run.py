@@ -22,6 +22,8 @@ from minirnn.train import (
 )
 from minirnn.train.run import CHECKPOINTS, reserve_run
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 SMALL = {"hidden": 6, "embedding": 4, "batch": 4, "seq_length": 6, "save_every": 5}
 
 

@@ -5,6 +5,8 @@ from minirnn.data.tasks import TASKS
 from minirnn.train import TrainConfig, load_run, task_experiment, train
 from minirnn.train.sequence_task import task_of
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 SMALL = {"hidden": 8, "batch": 4}
 
 

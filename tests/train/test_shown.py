@@ -9,12 +9,15 @@ import pytest
 from points import Batch, Point, squares
 from rich.console import Console
 
+import minirnn.train
 from minirnn.optim import SGD
 from minirnn.train import (
     DivergedError,
     EarlyStopping,
     MetricsLog,
     ProgressBar,
+    TrainConfig,
+    experiment_of,
     fit,
     plot_curves,
     read_metrics,
@@ -80,6 +83,13 @@ def test_curves_are_drawn_as_a_picture(tmp_path):
     pytest.importorskip("matplotlib", reason="pip install 'minirnn[plot]'")
     plot_curves(RECORDS, tmp_path / "curves.png", "a run")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_that_ends_is_drawn_in_its_folder(tmp_path):
+    pytest.importorskip("matplotlib", reason="pip install 'minirnn[plot]'")
+    config = TrainConfig(task="adding", task_options="length=4", steps=2, hidden=4, batch=2)
+    minirnn.train.train(experiment_of(config), tmp_path / "run")
+    assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_without_its_extra_the_picture_says_what_to_install(tmp_path, monkeypatch):

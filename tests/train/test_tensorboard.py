@@ -23,6 +23,8 @@ from minirnn.train import (
 from minirnn.train.language_model import _excerpt
 from minirnn.train.tensorboard import gates_and_states
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 written = pytest.importorskip("tensorboardX.proto.event_pb2", reason="pip install 'minirnn[tensorboard]'")
 pytest.importorskip("minirnn.analysis", reason="minirnn.analysis was left out")
 
