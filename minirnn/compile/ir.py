@@ -172,6 +172,11 @@ def _along(shape: Shape, axis: int, size: int) -> Shape:
     return (*shape[:axis], size, *shape[axis + 1 :])
 
 
+def _windows_shape(shape: Shape, size: int) -> Shape:
+    """(B, Y, X, C): every window of the two axes in the middle, before the channels."""
+    return (shape[0], shape[1] - size + 1, shape[2] - size + 1, size, size, shape[3])
+
+
 def _matmul_shape(operands: Sequence[Node], attrs: tuple[Any, ...]) -> Shape:
     (a, b), (ta, tb) = operands, attrs
     return (a.shape[1] if ta else a.shape[0], b.shape[0] if tb else b.shape[1])
@@ -203,6 +208,7 @@ _SHAPES: dict[str, Callable[[Sequence[Node], tuple[Any, ...]], Iterable[int]]] =
     "concat": _concat_shape,
     "take": lambda operands, attrs: _along(operands[0].shape, attrs[0], len(attrs) - 1),  # attrs: axis, numbers
     "untake": lambda operands, attrs: _along(operands[0].shape, attrs[0], attrs[1]),  # attrs: axis, size, numbers
+    "windows": lambda operands, attrs: _windows_shape(operands[0].shape, attrs[0]),  # attrs: how wide and high
     "cumsum": lambda operands, attrs: operands[0].shape,
     "cumprod": lambda operands, attrs: operands[0].shape,
     "sum": lambda operands, attrs: [dim for axis, dim in enumerate(operands[0].shape) if axis not in attrs],
@@ -332,6 +338,9 @@ def apply(node: Node, values: Sequence[Any], batch: int) -> Any:
             return np.take(values[0], np.array(attrs[1:], int), attrs[0])
         case "untake":
             return untake(values[0], attrs[0], concrete(attrs[1:2], batch)[0], attrs[2:], node.dtype)
+        case "windows":
+            view = np.lib.stride_tricks.sliding_window_view(values[0], (attrs[0], attrs[0]), axis=(1, 2))
+            return np.moveaxis(view, 3, -1)
         case "cumsum" | "cumprod":
             return getattr(np, node.op)(values[0], axis=attrs[0])
         case "concat":

@@ -13,7 +13,7 @@ from minirnn.compile.when import When
 
 __all__ = ["VIEWS", "keep", "width"]
 
-VIEWS = {"slice", "reshape", "transpose", "broadcast"}
+VIEWS = {"slice", "reshape", "transpose", "broadcast", "windows"}
 CHEAP = {"add", "sub", "mul", "neg", "abs", "maximum", "minimum", "where", "cast", "sign", *COMPARISONS, *VIEWS}
 
 

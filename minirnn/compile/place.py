@@ -118,6 +118,8 @@ def _kind(node: Node, operands: list[str]) -> str:
             if node.attrs[0] and not node.attrs[1] and operands == ["rows", "rows"]:
                 return "sum"
             return "rows" if rows and not node.attrs[0] and operands == ["rows", "once"] else "mixed"
+        case "windows":
+            return "rows" if rows else "mixed"
         case "transpose":
             return "rows" if node.attrs[0] == 0 else "mixed"
         case "slice":

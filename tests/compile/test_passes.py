@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from compile_cases import EVERY, cell_of, problem
+from compile_cases import EVERY, cell_of, error, problem
 
 import minirnn
 from minirnn import tree
@@ -15,10 +15,11 @@ from minirnn.compile.passes.join import join
 from minirnn.compile.passes.narrow import narrow
 from minirnn.compile.passes.regroup import regroup
 from minirnn.compile.passes.share import share
+from minirnn.compile.passes.unfold import unfold
 from minirnn.compile.place import place
 from minirnn.compile.trace import trace
 
-ALL = [fold, share, algebra, join, regroup, narrow]
+ALL = [fold, share, algebra, join, regroup, narrow, unfold]
 SOME = ["LSTM", "GRU", "MGU", "TauGRU", "LayerNormLSTM", "mLSTM", "LRU", "ClockworkRNN", "LMU", "ConvLSTM"]
 
 
@@ -58,6 +59,15 @@ class TestOnOneCell:
 def test_all_passes_keep_every_value(name):
     traced, values = traced_and_values(name)
     assert same(optimised(traced.graph, passes.FUSING), traced.graph, values)
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+def test_a_convolution_is_windows_and_a_product(kernel):
+    cell = minirnn.cells.ConvLSTM((2, 4, 3), 3, kernel=kernel, rng=np.random.default_rng(0), dtype=np.float64)
+    traced = trace(*problem(cell))
+    assert "call" in {node.op for node in traced.graph.nodes()}
+    assert "call" not in {node.op for node in unfold(traced.graph).nodes()}
+    assert error(problem(cell, 3, 2)) < 1e-10
 
 
 # ---------------------------------------------------------------- what each is for

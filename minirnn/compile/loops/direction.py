@@ -118,7 +118,7 @@ class Direction(Loops):
             return self.by_numbers(node, phase)
         if node.op in ("cumsum", "cumprod"):
             return self.running(node, phase)
-        raise CannotCompile(f"it has {node.op}")
+        raise CannotCompile(f"it calls {node.attrs[1]}, which is a function of its own")
 
     def _product(self, node: Node, phase: str) -> Body:
         (a, w), (turned, turned_w) = node.operands, node.attrs

@@ -182,6 +182,9 @@ class Places:
                 return base._replace(at=index(base.at, offset), strides=strides)
             case "transpose":
                 return base._replace(strides=tuple([base.strides[axis - first] for axis in node.attrs[first:]]))
+            case "windows":
+                y, x_, channel = base.strides[-3:]
+                return base._replace(strides=(*base.strides[:-3], y, x_, y, x_, channel))
             case "broadcast":
                 new = len(node.shape) - len(x.shape)
                 pairs_ = zip(x.shape[first:], node.shape[first + new :], base.strides, strict=True)

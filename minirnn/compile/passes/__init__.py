@@ -5,6 +5,7 @@ share      what is computed twice
 algebra    what derivative rules leave, as a person would write it
 join       parts of gates together again, and products with them
 regroup    sums and products in the order in which their terms are known
+unfold     convolutions, for code that has loops: windows and products
 narrow     slices towards the inputs, for code that fuses
 """
 
@@ -17,12 +18,13 @@ from minirnn.compile.passes.join import join
 from minirnn.compile.passes.narrow import narrow
 from minirnn.compile.passes.regroup import regroup
 from minirnn.compile.passes.share import share
+from minirnn.compile.passes.unfold import unfold
 
 __all__ = ["FUSING", "PASSES", "optimised"]
 
 Pass = Callable[[Graph], Graph]
 PASSES: tuple[Pass, ...] = (fold, share, algebra, fold, share, join, fold, algebra, regroup, share)
-FUSING: tuple[Pass, ...] = (*PASSES, narrow, fold, share)
+FUSING: tuple[Pass, ...] = (unfold, *PASSES, narrow, fold, share)
 
 
 def optimised(graph: Graph, passes: Sequence[Pass] = PASSES) -> Graph:
