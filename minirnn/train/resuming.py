@@ -87,11 +87,9 @@ def _restore(training: Training, callbacks: Sequence[Callback], state: Mapping[s
     progress, best, rng = required(state, progress=(dict, maybe), best=(dict, maybe), rng=(dict, maybe))
     schedule, average, carried = required(state, schedule=(dict, maybe), average=(dict, maybe), carried=(dict, maybe))
     told, _, _ = required(state, callbacks=dict, environment=dict, options=dict)
-    if (rng is None) != (training.rng is None):
-        raise CheckpointError(f"it holds {'no' if rng is None else 'an'} rng state, the training has it otherwise")
     if (average is None) != (training.average is None):
         raise CheckpointError(f"it holds {'no' if average is None else 'an'} average, the training has it otherwise")
-    noise = None if rng is None else _generator_like(training.rng, rng)
+    noise = _noise_of(training.rng, rng)
     last = None if progress is None else _progress(progress)
     lowest = None if best is None else tuple(required(best, metric=(float, int), step=int))
     if carried is not None and not all(isinstance(leaf, np.ndarray) for leaf in carried.values()):
@@ -164,12 +162,16 @@ def _named(callbacks: Sequence[Callback]) -> list[tuple[str, Callback]]:
     return named
 
 
-def _generator_like(rng: np.random.Generator | None, state: dict[str, Any]) -> dict[str, Any]:
-    """The state, tried on a generator of the same kind. ValueError, TypeError: it is none of such a generator."""
-    trial = copy.deepcopy(rng)
-    if trial is None:
-        raise CheckpointError("it holds an rng state, the training has no rng")
-    trial.bit_generator.state = state
+def _noise_of(rng: np.random.Generator | None, state: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The state, tried on a generator of the training's kind. CheckpointError: only one of both is there; ValueError,
+    TypeError: it is none of such a generator."""
+    if rng is None or state is None:
+        if (rng is None) != (state is None):
+            raise CheckpointError(
+                f"it holds {'no' if state is None else 'an'} rng state, the training has it otherwise"
+            )
+        return None
+    copy.deepcopy(rng).bit_generator.state = state
     return state
 
 
