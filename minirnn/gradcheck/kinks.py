@@ -6,6 +6,7 @@ may get from nothing to the whole. Moved all alike, though, such an f is smooth,
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -37,12 +38,10 @@ class Beside:
             noise = [NEAR * u * site.rng.standard_normal(u.shape) for u in site.units]
             for side in (1.0, -1.0):
                 moved = [np.asarray(v + side * n, v.dtype) for v, n in zip(site.values, noise, strict=True)]
-                try:
+                with suppress(Undefined):
                     self.around.append(
                         [problem.gradients_beside(g, moved, problem.double_vjp, False) for g in site.cotangents.T]
                     )
-                except Undefined:
-                    continue
 
     def enclose(self, finding: Finding) -> bool:
         """Whether the gradient by one coordinate lies among those around.
