@@ -64,10 +64,8 @@ def _listening(model: Module, found: list[str]) -> Iterator[None]:
             returned = call(self, *args, **kwargs)
             if not found and id(self) in names:
                 path, kind = names[id(self)]
-                for leaf in tree.leaves(returned):
-                    if (where := _where(leaf)) is not None:
-                        found.append(f"the output of {path or 'the model'} ({kind}) {where}")
-                        break
+                if where := next(filter(None, map(_where, tree.leaves(returned))), None):
+                    found.append(f"the output of {path or 'the model'} ({kind}) {where}")
             return returned
 
         return heard

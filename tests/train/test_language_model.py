@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minirnn.data import ByteTokenizer, Corpus, TextError, ngram_bits, open_text, read_text, token_file
+from minirnn.data import ByteTokenizer, Corpus, TextError, Vocabulary, ngram_bits, open_text, read_text, token_file
 from minirnn.losses import cross_entropy
 from minirnn.train import CELLS, LanguageModel, TrainConfig, held_out_nats, read_metrics, score, text_experiment, train
 from minirnn.train.evaluate import Score
-from minirnn.train.language_model import held_out_start
+from minirnn.train.language_model import Reading, held_out_start
+from minirnn.train.sample import sample
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -119,6 +120,26 @@ def test_a_long_text_takes_a_few_bytes_a_character(tmp_path):
     print(f"{peak / size:.1f} bytes a character")
     assert peak < 6 * size
     assert experiment.data["characters"] == size
+
+
+def test_an_experiment_holds_what_is_looked_at_while_it_trains():
+    corpus = Corpus("abca\nbdab\n" * 72, "letters", 1, 0)
+    experiment = text_experiment(corpus, TrainConfig(steps=1, accumulate=3, seed=5, **SMALL))
+    assert experiment.tokens_per_step == 4 * 12 * 3
+    held_out = experiment.tokenizer.encode(corpus.text[648:])
+    assert experiment.excerpt.T.tolist() == [held_out[18 * b : 18 * b + 18].tolist() for b in range(4)]
+    drawn = sample(experiment.model, experiment.tokenizer, "abca\n", 300, temperature=0.7, rng=np.random.default_rng(5))
+    assert experiment.shown(experiment.model) == "abca\n" + "".join(drawn)
+
+
+def test_what_is_counted_is_counted_over_all_pieces():
+    text, tokenizer = "ab?a?b??a", Vocabulary.from_text("ab")
+    pieces = SimpleNamespace(pieces=lambda start=0, stop=None: iter(text[start:stop]))
+    read = Reading(tokenizer)
+    tokens = np.concatenate(list(read.encoded(pieces, 4)))
+    assert tokens.tolist() == tokenizer.encode(text).tolist()
+    assert (read.training, read.unknown) == (4, 3)
+    assert read.checksum.hexdigest() == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_no_more_than_some_millions_of_characters_are_held_out():

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from minirnn.data import IGNORED
 from minirnn.data.tasks import TASKS
 from minirnn.train import TrainConfig, load_run, task_experiment, train
 from minirnn.train.sequence_task import task_of
@@ -38,6 +39,31 @@ def test_the_adding_problem_is_judged_by_the_best_constant_on_what_is_held_out(s
         linear.weight, linear.bias = np.zeros_like(linear.weight), np.full_like(linear.bias, constant)
         scores.append(experiment.validate(experiment.model)["val_loss"])
     assert baseline <= min(scores) < baseline + 1e-4
+
+
+@pytest.mark.parametrize("task", ["reber", "copy", "adding"])  # of lengths that differ, of the same, of numbers
+def test_an_experiment_holds_what_is_looked_at_while_it_trains(task):
+    config = TrainConfig(task=task, steps=1, accumulate=3, seed=5, **SMALL)
+    experiment, made = task_experiment(config), task_of(config)
+    held_out = made.held_out(np.random.default_rng([5, 2]), 500)
+    assert experiment.tokens_per_step == 4 * 3 * len(held_out.inputs)
+    shortest = held_out.lengths[:4].min()
+    assert np.array_equal(experiment.excerpt, held_out.inputs[:shortest, :4])
+    outputs, _ = experiment.model(held_out.inputs[:, :4], lengths=held_out.lengths[:4])
+    predictions, targets = held_out.part(slice(4)).scored(outputs)
+    parts = experiment.shown(experiment.model).split("\n\n")
+    assert len(parts) == 4
+    for b, part in enumerate(parts):
+        if task == "adding":
+            lines = [f"target {targets[b, 0]:.2f}", f"model  {predictions[b, 0]:.2f}"]
+        else:
+            asked = targets[:, b] != IGNORED
+            answers = np.argmax(predictions[asked, b], axis=-1)[-10:]
+            lines = [f"target {' '.join(map(str, targets[asked, b][-10:]))}", f"model  {' '.join(map(str, answers))}"]
+        assert part.splitlines() == lines
+    data = experiment.data
+    assert (data["loss"], data["metric"], data["baseline_is"]) == (made.loss, made.metric_name, made.baseline_is)
+    assert (data["source"], data["optimum"]) == (repr(made), made.optimum)
 
 
 def test_a_class_is_guessed_best_by_its_share_of_what_is_held_out():
