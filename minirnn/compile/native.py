@@ -8,11 +8,11 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from minirnn.compile.ir import ELEMENTWISE, Node, apply
+from minirnn.compile.address import address
 from minirnn.compile.llvm import objects, printer, products
 from minirnn.compile.llvm.target import host
 from minirnn.compile.loops.direction import FLAGS, Direction, parts_of
@@ -20,16 +20,19 @@ from minirnn.compile.loops.listing import listing
 from minirnn.compile.loops.places import Argument
 from minirnn.compile.loops.program import Index, with_slots
 from minirnn.compile.loops.sizes import Size
+from minirnn.compile.once import Followed, Once, evaluate, flat
 from minirnn.compile.place import Placed, once_nodes
 from minirnn.compile.program import Program, layout_of
 from minirnn.compile.shares import Task
 from minirnn.compile.trace import Traced
-from minirnn.compile.workspace import Workspace
+from minirnn.compile.workspace import ALIGNMENT
 from minirnn.module import Array
 
 __all__ = ["native_of"]
 
 Arrays = Sequence[Any]
+
+SIZES_KEPT = 64  # whose scratch is laid out
 
 
 def native_of(traced: Traced, placed: Placed) -> Program:
@@ -80,123 +83,114 @@ def _printers() -> str:
     return source.hexdigest()
 
 
-class _Once(NamedTuple):
-    """What follows from the parameters: values, packed matrices, and the memory that these lie in."""
-
-    values: list[Any]
-    packed: list[Any]
-    memory: Workspace
-
-
 class _Native:
     """One direction of a cell."""
 
     def __init__(self, direction: Direction, placed: Placed):
         self.placed, self.part = placed, direction.program
         self.function, self.sizes = with_slots(direction.function)
-        self.arguments = [direction.arguments[name] for name in self.function.memory]
-        self.packs = list(direction.packs)
-        self.constants = [_flat(node.attrs[0], node.dtype) for node in direction.constants]
-        self.dtype, self.flags = direction.dtype, FLAGS[direction.backward]
         self.run: Any = None
-        self.name = self.dtype.name
-        self.steps = [(node, _computed(node)) for node in direction.program.once]
-        self.tail = np.array([_bits(size) for size in self.sizes], np.int64)
+        arguments = [direction.arguments[name] for name in self.function.memory]
+        places: dict[str, list[int]] = {}
+        for place, argument in enumerate(arguments):
+            kind = {"packed": "c", "right": "work", "room": "work"}.get(argument.kind, argument.kind)
+            places.setdefault(kind, []).append(place)
+        self.once = Followed(direction, placed, [(arguments[k].kind, arguments[k].number) for k in places.get("c", ())])
+        self.at_once = np.array(places.pop("c", []), np.int64)
+        self.scratch = Scratch([arguments[k] for k in places.get("work", ())], direction.dtype.name)
+        self.at_scratch = np.array(places.pop("work", []), np.int64)
+        self.constants = [flat(node.attrs[0], node.dtype) for node in direction.constants]
+        self.at_constants = [(k, arguments[k].number) for k in places.pop("constant", [])]
+        self.of_call = [(k, kind, arguments[k].number) for kind, found in places.items() for k in found]
+        self.count, self.flags = len(arguments), len(FLAGS[direction.backward])
+        self.block = self._template()
 
-    # ------------------------------------------------------------ of the parameters
-    def _known(self, parameters: Arrays) -> dict[Node, Any]:
-        return dict(zip(self.placed.of_kind("parameter"), parameters, strict=True))
+    def _template(self) -> Array:
+        """The block of a call, with what is the same in all calls."""
+        block = np.zeros(self.count + 2 + self.flags + len(self.sizes), np.int64)
+        for place, k in self.at_constants:
+            block[place] = address(self.constants[k])
+        if self.sizes:
+            block[-len(self.sizes) :] = [_bits(size) for size in self.sizes]
+        return block
 
-    def once(self, parameters: Arrays) -> _Once:
-        known, memory = self._known(parameters), Workspace("packed")
-        with np.errstate(all="ignore"):
-            for node, compute in self.steps:
-                known[node] = compute([known[operand] for operand in node.operands])
-        packed = [self._packed(memory, k, known[node], turned) for k, (node, turned) in enumerate(self.packs)]
-        return _Once([_flat(known[node], node.dtype) for node in once_nodes(self.part)], packed, memory)
-
-    def _packed(self, memory: Workspace, k: int, matrix: Any, turned: bool) -> Array:
-        matrix = np.asarray(matrix, self.dtype)
-        if matrix.strides[1] != matrix.itemsize or matrix.strides[0] % matrix.itemsize:
-            matrix = np.ascontiguousarray(matrix)
-        rows, columns = matrix.shape[::-1] if turned else matrix.shape
-        size = products.packed_size(host(), self.name, rows, columns)
-        out = memory.array(f"m{k}", (size,), self.dtype)
-        pack = _products(self.name, "pack_transposed" if turned else "pack")
-        pack(_address(matrix), matrix.strides[0] // matrix.itemsize, rows, columns, _address(out))
-        return out
-
-    def finish(self, parameters: Arrays, once: _Once, sums: Arrays) -> list[Any]:
+    def finish(self, parameters: Arrays, once: Once, sums: Arrays) -> list[Any]:
         """The parameters' gradients; None where there is none."""
-        known = self._known(parameters)
+        known = dict(zip(self.placed.of_kind("parameter"), parameters, strict=True))
         for node, value in zip(once_nodes(self.part), once.values, strict=True):
             known[node] = value.reshape(node.shape)
         known |= dict(zip(self.part.sums, sums, strict=True))
         results = self.placed.results("d_parameter")
-        _evaluate((*self.part.finish, *(node for node in results if node is not None)), known)
+        evaluate((*self.part.finish, *(node for node in results if node is not None)), known)
         return [None if node is None else np.asarray(known[node], node.dtype) for node in results]
 
     # ------------------------------------------------------------ calls
     def forward(
-        self, n: int, b: int, p: Arrays, once: _Once, x: Arrays, s: Arrays, k: Arrays, y: Arrays, keep: bool,
+        self, n: int, b: int, p: Arrays, once: Once, x: Arrays, s: Arrays, k: Arrays, y: Arrays, keep: bool,
         outside: Any, work: Any,
     ) -> Task:  # fmt: skip
         """The call that runs n steps of b rows."""
-        given = {"p": p, "x": x, "s": s, "k": k, "y": y}
-        return self._call(n, b, given, once, (keep, outside is not None), outside, work)
+        given = {"p": p, "x": x, "s": s, "k": k, "y": y, "outside": (outside,)}
+        return self._call((n, b, keep, outside is not None), given, once, work)
 
     def backward(
-        self, n: int, b: int, p: Arrays, once: _Once, x: Arrays, s: Arrays, k: Arrays, y: Arrays, d: Arrays,
+        self, n: int, b: int, p: Arrays, once: Once, x: Arrays, s: Arrays, k: Arrays, y: Arrays, d: Arrays,
         dx: Arrays, sums: Arrays, starts: bool, wants: tuple[bool, bool], outside: Any, work: Any,
     ) -> Task:  # fmt: skip
-        given = {"p": p, "x": x, "s": s, "k": k, "y": y, "d": d, "dx": dx, "sums": sums}
-        flags = (starts, *wants, outside is not None)
-        return self._call(n, b, given, once, flags, outside, work)
+        given = {"p": p, "x": x, "s": s, "k": k, "y": y, "d": d, "dx": dx, "sums": sums, "outside": (outside,)}
+        return self._call((n, b, starts, *wants, outside is not None), given, once, work)
 
-    def _call(
-        self, n: int, b: int, given: dict[str, Arrays], once: _Once, flags: Sequence[bool], outside: Any, work: Any
-    ) -> Task:
-        arrays = [self._array(argument, n, b, given, once, outside, work) for argument in self.arguments]
-        block = np.empty(len(arrays) + 2 + len(flags) + len(self.tail), np.int64)
-        for place, array in enumerate(arrays):
-            block[place] = 0 if array is None else array.__array_interface__["data"][0]
-        block[len(arrays) : len(arrays) + 2 + len(flags)] = (n, b, *flags)
-        block[len(block) - len(self.tail) :] = self.tail
-        return partial(_run, self.run, block, (arrays, once))
+    def _call(self, numbers: tuple[int, ...], given: dict[str, Arrays], once: Once, work: Any) -> Task:
+        block, alive = self.block.copy(), list[Any]([once])
+        for place, kind, number in self.of_call:
+            arrays = given[kind]
+            array = arrays[number] if arrays else None  # no sums: none are asked for
+            if array is not None:
+                if not array.flags.c_contiguous:
+                    array = np.ascontiguousarray(array)
+                block[place] = address(array)
+                alive.append(array)
+        block[self.at_once] = once.addresses
+        block[self.at_scratch] = self.scratch(numbers[0], numbers[1], work)
+        block[self.count : self.count + len(numbers)] = numbers
+        return partial(_run, self.run, block, alive)
 
-    def _array(
-        self, argument: Argument, n: int, b: int, given: dict[str, Arrays], once: _Once, outside: Any, work: Any
-    ) -> Any:
-        match argument.kind:
-            case "c":
-                return once.values[argument.number]
-            case "packed":
-                return once.packed[argument.number]
-            case "constant":
-                return self.constants[argument.number]
-            case "outside":
-                return outside
-            case "room":
-                return work("room", (products.room_size(host()),), self.dtype)
-            case "work":
-                return work(
-                    argument.name,
-                    (_rows(argument.rows, n, b) * _count(argument.width, n, b),),
-                    np.dtype(argument.dtype),
-                )
-            case "right":
-                size = products.packed_size(
-                    host(), argument.dtype, _rows(argument.rows, n, b), _count(argument.width, n, b)
-                )
-                return work(argument.name, (size,), np.dtype(argument.dtype))
-            case "sums" if not given["sums"]:
-                return None
-        array = given[argument.kind][argument.number]
-        return array if array is None or array.flags.c_contiguous else np.ascontiguousarray(array)
+
+class Scratch:
+    """The memory that a call needs for itself, as parts of one array: their addresses."""
+
+    def __init__(self, arguments: Sequence[Argument], dtype: str):
+        self._arguments, self._dtype = arguments, dtype
+        self._offsets: dict[tuple[int, int], tuple[int, Array]] = {}
+
+    def __call__(self, n: int, b: int, work: Any) -> Array:
+        """work(name, shape, dtype) lends the array."""
+        found = self._offsets.get((n, b))
+        if found is None:
+            if len(self._offsets) >= SIZES_KEPT:
+                self._offsets.clear()
+            found = self._offsets[n, b] = self._laid_out(n, b)
+        size, offsets = found
+        return offsets + address(work("scratch", (size,), np.uint8))
+
+    def _laid_out(self, n: int, b: int) -> tuple[int, Array]:
+        offsets, end = list[int](), 0
+        for argument in self._arguments:
+            offsets.append(end)
+            end += -(-self._bytes(argument, n, b) // ALIGNMENT) * ALIGNMENT
+        return end, np.array(offsets, np.int64)
+
+    def _bytes(self, argument: Argument, n: int, b: int) -> int:
+        if argument.kind == "room":
+            return products.room_size(host()) * np.dtype(self._dtype).itemsize
+        rows, width = _rows(argument.rows, n, b), _count(argument.width, n, b)
+        packed = argument.kind == "right"
+        size = products.packed_size(host(), argument.dtype, rows, width) if packed else rows * width
+        return size * np.dtype(argument.dtype).itemsize
 
 
 def _run(function: Any, block: Array, alive: Any) -> None:
-    function(block.__array_interface__["data"][0])
+    function(address(block))
 
 
 def _rows(rows: Index, n: int, b: int) -> int:
@@ -212,46 +206,3 @@ def _count(size: Size, n: int, b: int) -> int:
 def _bits(size: int | float) -> int:
     """A size as it is, a constant as the bits of a double."""
     return int(np.float64(size).view(np.int64)) if isinstance(size, float) else size
-
-
-def _flat(value: Any, dtype: Any) -> Array:
-    return np.ascontiguousarray(value, dtype).reshape(-1)
-
-
-def _address(array: Array) -> int:
-    found: int = array.__array_interface__["data"][0]
-    return found
-
-
-@cache
-def _products(dtype: str, name: str) -> Any:
-    return objects.function(f"{name}_{dtype}", len(products.SIGNATURES[name].split(",")))
-
-
-def _computed(node: Node) -> Callable[[list[Any]], Any]:
-    """What a node computes of its operands' values, looked up once."""
-    if node.op in ELEMENTWISE:
-        function = ELEMENTWISE[node.op]
-        return lambda values: function(*values)
-    if node.op == "slice":
-        parts = tuple([slice(start, stop if stop >= 0 else None, step) for start, stop, step in node.attrs])
-        return lambda values: values[0][parts]
-    if node.op == "transpose":
-        return lambda values: values[0].transpose(node.attrs)
-    return lambda values: apply(node, values, 1)
-
-
-def _evaluate(nodes: Sequence[Node], known: dict[Node, Any]) -> None:
-    """Add the nodes' values, and what they need, to those that are known."""
-    with np.errstate(all="ignore"):
-        for root in nodes:
-            stack = [root]
-            while stack:
-                node = stack[-1]
-                waiting = [o for o in node.operands if o not in known] if node not in known else []
-                if waiting:
-                    stack += waiting
-                    continue
-                stack.pop()
-                if node not in known:
-                    known[node] = apply(node, [known[o] for o in node.operands], 1)

@@ -6,7 +6,7 @@ import numpy as np
 
 from minirnn.module import Array
 
-__all__ = ["Workspace", "free_bytes", "release_all"]
+__all__ = ["ALIGNMENT", "Workspace", "free_bytes", "release_all"]
 
 LIMIT = 1 << 30  # bytes kept for later calls
 LARGE = 1 << 20  # bytes
