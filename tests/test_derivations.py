@@ -10,6 +10,7 @@ import pytest
 import minirnn
 from minirnn import derivations, engines, functional, loop
 from minirnn.derivations import METHODS, Problem, compare
+from minirnn.derivations.analytic import what_is_not_analytic
 from minirnn.layers import cells
 from minirnn.primitive import primitive
 
@@ -77,6 +78,14 @@ def test_every_cell_of_the_zoo_is_registered():
     registered = derivations.registered_cells()
     assert {*BUILTIN, *cells.names()} < set(registered)
     assert all(isinstance(cell, minirnn.Cell) for cell in registered.values())
+
+
+@pytest.mark.parametrize("made", [derivations.builtin_cells, derivations.registered_cells])
+def test_the_cells_that_are_checked_are_the_same_every_time(made):
+    again = made()
+    for name, cell in made().items():
+        twin = again[name].state_dict()
+        assert all(np.array_equal(array, twin[path]) for path, array in cell.state_dict().items()), name
 
 
 class Inputs(NamedTuple):
@@ -232,6 +241,14 @@ def test_complex_step_passes_where_the_step_is_analytic(function):
 def test_complex_step_says_nothing_where_it_is_not(function, reason):
     with pytest.raises(derivations.NotApplicable, match=reason):
         METHODS["complex step"](problem(cell_of(function)))
+
+
+@pytest.mark.parametrize("last", [1, 2, 3])
+def test_every_step_is_looked_at_for_what_is_not_analytic(last):
+    calls = []
+    made = problem(cell_of(lambda a: calls.append(a) or (anp.abs(a) if len(calls) == last else a)), steps=3)
+    calls.clear()
+    assert what_is_not_analytic(made) == ["absolute"]
 
 
 # ---------------------------------------------------------------- the table

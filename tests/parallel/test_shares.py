@@ -63,6 +63,9 @@ def test_streams_make_no_more_than_a_ranks_part_and_keep_their_place():
         assert np.array_equal(share.batch.targets, one.targets[:, 3:5])
         assert share.batch.starts == one.starts
         assert share.weight == 2 / 5
+        assert (share.streams, share.of, share.whole) == (slice(3, 5), 5, None)
+        one, share = next(whole), next_share(mine, comm, whole=True)
+        assert np.array_equal(share.whole.inputs, one.inputs)
     assert mine.state_dict() == whole.state_dict()
 
 
