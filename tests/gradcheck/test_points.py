@@ -25,6 +25,14 @@ def test_no_other_point_is_symmetric(value):
         assert len(np.unique(point.values[0])) == 6
 
 
+def test_f_need_be_well_behaved_only_where_little_is_moved():
+    found = list(points([np.linspace(0.1, 1, 40)], rng(), always))
+    assert [p.near for p in found] == [True, True, True, False, False, False, False, False]
+    assert [p.given for p in found] == [True] + 7 * [False]
+    moved = [float(np.median(np.abs(p.values[0] - found[0].values[0]))) for p in found]
+    assert moved[0] == 0 < moved[1] < 0.05 < min(moved[2:])
+
+
 def test_every_coordinate_is_seen_with_both_signs():
     seen = np.array([np.sign(p.values[0]) for p in points([np.linspace(0.1, 1, 40)], rng(), always)])
     assert np.all(seen.min(0) == -1)

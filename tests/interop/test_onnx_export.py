@@ -154,9 +154,30 @@ class Odd(minirnn.Cell):
         return h, h
 
 
+@minirnn.cell(w=("hidden", "input"))
+def branching_cell(p, h, x):
+    h = anp.tanh(x @ p.w.T) if anp.sum(h) > 0 else x @ p.w.T
+    return h, h
+
+
+@minirnn.cell(w=("hidden", "input"))
+def doubled_cell(p, h, x):
+    h = anp.tanh(x @ p.w.T + h)
+    return h, (h, 2 * h)
+
+
+class Unheard(minirnn.Module):
+    def __call__(self, x):
+        return x
+
+
 @pytest.mark.parametrize(
     ("model", "says"),
     [
+        (Recurrent(branching_cell(2, 3), engine="python"), "branching_cell: its step cannot be traced: "),
+        (Recurrent(doubled_cell(2, 3)), "doubled_cell: its output is several arrays"),
+        (minirnn.Sequential(minirnn.GRU(2, 3), Unheard()), r"layers\.1 is a Unheard"),
+        (Unheard(), "the model is a Unheard; what can be written is Sequential"),
         (Recurrent(turning_cell(2, 3)), r"turning_cell: ONNX has no operation 'arctan2'"),
         (Recurrent(Odd()), r"Odd: what its inputs\(\) makes as input is neither"),
         (minirnn.Sequential(minirnn.GRU(2, 3), lambda x: x[-1]), r"layers\.1: the function <lambda> has no form"),

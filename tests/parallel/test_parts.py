@@ -142,6 +142,15 @@ def test_it_is_looked_at_again_at_steps_far_between():
     assert [step + 1 for step in range(5000) if _looks_again(step)] == [8, 64, 512, 4096]
 
 
+def test_what_goes_wrong_only_later_is_noticed_when_it_is_looked_at_again():
+    seen = []  # a validation of each rank at each step
+    late = lambda *args: (active if len(seen) >= 8 else mean)(*args)
+    options = {"steps": 12, "validate": lambda model: seen.append(model) or 0.0, "val_every": 1}
+    with pytest.raises(ValueError, match="train it on one rank"):
+        on_ranks(2, lambda comm: trained(late, RAGGED, comm, **options))
+    assert len(seen) == 2 * 7
+
+
 def test_ignored_tokens_are_counted_by_who_ignores_them():
     rng = np.random.default_rng(2)
     inputs, targets = rng.integers(0, 4, (2, 6, 4))
