@@ -1,4 +1,5 @@
 """A training to be killed: `python survivor.py FOLDER [EVERY [STAGE COUNT]]` takes up what is in FOLDER and goes on.
+`python survivor.py --forks` does so in a child for each folder that it reads, and kills it at the next line.
 
 It heeds Ctrl-C, also where it is started in the background.
 
@@ -12,6 +13,7 @@ import pathlib
 import resource
 import signal
 import sys
+import traceback
 
 import numpy as np
 
@@ -71,8 +73,27 @@ def pause(progress):
         os.kill(os.getpid(), signal.SIGSTOP)
 
 
+def kill_each():
+    """The children's exit codes. To fork takes a hundredth of what Python takes to start."""
+    for folder in iter(sys.stdin.readline, ""):
+        child = os.fork()
+        if not child:
+            try:
+                survive(folder.rstrip("\n"), callbacks=[pause])
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        print("ready", flush=True)
+        sys.stdin.readline()
+        os.kill(child, signal.SIGKILL)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if sys.argv[1:] == ["--forks"]:
+        sys.exit(kill_each())
     folder, every, stage, count = [*sys.argv[1:], *[EVERY, "", 0][len(sys.argv) - 2 :]]
     if stage == "full":
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(count), int(count)))

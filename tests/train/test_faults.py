@@ -55,15 +55,23 @@ def check_at_most_one_save_is_lost(folder):
     return done
 
 
-def kill_again_and_again(folder, kills, seed):
+@pytest.fixture(scope="module")
+def survivor():
+    with subprocess.Popen([sys.executable, SURVIVOR, "--forks"], stdin=-1, stdout=-1, text=True) as process:
+        yield process
+
+
+def kill_again_and_again(survivor, folder, kills, seed):
     """Kill the training at random instants, so often while it is at work; a pause wherever one is over."""
     rng = random.Random(seed)
     while kills:
-        process = start(folder)
+        print(folder, file=survivor.stdin, flush=True)
+        assert survivor.stdout.readline() == "ready\n"
         time.sleep(rng.uniform(0.0, 0.25))
-        process.kill()
-        process.communicate()
-        kills -= process.returncode == -signal.SIGKILL  # it may have been over already
+        print(file=survivor.stdin, flush=True)
+        code = int(survivor.stdout.readline())
+        assert code in (0, -signal.SIGKILL)
+        kills -= code != 0  # it may have been over already
         if check_at_most_one_save_is_lost(folder) > STEPS - 40:  # nearly over: begin another one
             finish(folder)
             yield
@@ -79,8 +87,8 @@ def finish(folder):
 
 
 @pytest.mark.parametrize("kills", [10, pytest.param(100, marks=pytest.mark.slow)])
-def test_killed_at_random_instants_it_loses_at_most_one_save_and_no_bit(tmp_path, whole, kills):
-    for _ in kill_again_and_again(tmp_path, kills, seed=kills):
+def test_killed_at_random_instants_it_loses_at_most_one_save_and_no_bit(survivor, tmp_path, whole, kills):
+    for _ in kill_again_and_again(survivor, tmp_path, kills, seed=kills):
         assert outcome(tmp_path) == whole
 
 
