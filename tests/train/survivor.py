@@ -22,7 +22,7 @@ from minirnn.optim import AdamW, ReduceOnPlateau
 from minirnn.train import EMA, Checkpoints, EarlyStopping, LanguageModel, MetricsLog, fit, held_out_nats
 from minirnn.train.language_model import next_token_loss
 
-STEPS, EVERY = 150, 3
+STEPS, EVERY = 100, 3
 
 
 def survive(folder, *, steps=STEPS, every=EVERY, callbacks=(), resume=True):
