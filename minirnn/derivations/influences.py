@@ -26,25 +26,31 @@ def gradient_by_influences(problem: Problem) -> Arrays:
     names = [*problem.parameter_names, *problem.state_names]
     coordinates = [(name, i) for name in names for i in range(problem.arrays[name].size)]
     units = [_unit(problem.arrays, name, i) for name, i in coordinates]
-    directs = [{name: unit[name] for name in parameters} for unit in units]
+    directs = [
+        {name: unit[name]} if name in parameters else {} for (name, _), unit in zip(coordinates, units, strict=True)
+    ]
     tangents = [[unit[name] for name in problem.state_names] for unit in units]
-    x_moves = [_move_of_inputs(problem, direct, xs) for direct in directs]
+    x_moves = [_moves_of_inputs(problem, direct) for direct in directs]
     d_outputs, d_final = problem.cotangents
     slopes = np.zeros(len(coordinates))
     for t in range(len(problem.arrays["input"])):
         inside = t < problem.lengths
         x = tree.map(lambda leaf, t=t, inside=inside: _only_where(inside, leaf[t]), xs)
-        floats, others = _floats(x), x
+        floats = _floats(x)
 
-        def step(parameters: Arrays, leaves: Sequence[Any], floats: Sequence[Any], others: Any = others) -> Any:
-            new, output = cell.bind(parameters).step(problem.rebuild_state(leaves), _with_floats(others, floats))
+        def step(moved: Arrays, leaves: Sequence[Any], floats: Sequence[Any], x: Any = x) -> Any:
+            x = _with_floats(x, floats) if floats else x
+            new, output = cell.bind({**parameters, **moved}).step(problem.rebuild_state(leaves), x)
             return tree.leaves(new), output
 
         before = tree.leaves(state)
         weights = tree.map(lambda leaf, t=t, inside=inside: _only_where(inside, leaf[t]), d_outputs)
         for j, direct in enumerate(directs):
             moves = [_only_where(inside, move[t]) for move in x_moves[j]]
-            (after, _), (moved, d_output) = jvp(step, (parameters, before, floats), (direct, tangents[j], moves))
+            own = {name: parameters[name] for name in direct}
+            (after, _), (moved, d_output) = jvp(
+                step, (own, before, floats if moves else []), (direct, tangents[j], moves)
+            )
             tangents[j] = _held(inside, moved, tangents[j])
             slopes[j] += _inner(d_output, weights)
         state = problem.rebuild_state(_held(inside, after, before))
@@ -61,10 +67,10 @@ def _unit(arrays: Arrays, name: str, i: int) -> Arrays:
     return zeros
 
 
-def _move_of_inputs(problem: Problem, direct: Arrays, xs: Any) -> list[Array]:
-    """How the float arrays that `inputs` makes move with the parameters: not at all, unless it reads some."""
-    if type(problem.cell).inputs is Cell.inputs:
-        return [np.zeros_like(leaf) for leaf in _floats(xs)]
+def _moves_of_inputs(problem: Problem, direct: Arrays) -> list[Array]:
+    """How the float arrays that `inputs` makes move with a parameter; empty where they do not."""
+    if not direct or type(problem.cell).inputs is Cell.inputs:
+        return []
     make = lambda moved: _floats(problem.take_apart({**problem.arrays, **moved})[2])
     moves: list[Array] = jvp(make, ({name: problem.arrays[name] for name in direct},), (direct,))[1]
     return moves
