@@ -49,7 +49,7 @@ def cell_of(function, **options):
 # ---------------------------------------------------------------- right gradients pass
 # `minirnn check`, whose test is in tests/cli, finds the same of all of them
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in ("LSTM", "RNN relu") else pytest.mark.slow) for name in BUILTIN]
+    "name", [pytest.param(name, marks=[] if name == "LSTM" else pytest.mark.slow) for name in BUILTIN]
 )
 def test_every_derivation_of_the_builtin_cells_agrees(name):
     comparison = compare(BUILTIN[name], steps=3)

@@ -110,14 +110,20 @@ OTHER = {
 }
 
 
-@pytest.mark.parametrize(("says", "now"), OTHER.items(), ids=range(len(OTHER)))
-def test_a_sweep_that_is_another_one_is_not_gone_on_with(client, tmp_path, says, now):
-    """The difference is named, and what is there stays as it is: it can still be gone on with as it was begun."""
-    same = {"objective": parabola, "space": SPACE, "folder": tmp_path, "client": client, "resume": True}
+@pytest.fixture(scope="module")
+def begun(client, tmp_path_factory):
+    """What began a sweep of one trial."""
+    same = {"objective": parabola, "space": SPACE, "folder": tmp_path_factory.mktemp("begun"), "client": client}
     sweep(**same, trials=1)
+    return {**same, "resume": True}
+
+
+@pytest.mark.parametrize(("says", "now"), OTHER.items(), ids=range(len(OTHER)))
+def test_a_sweep_that_is_another_one_is_not_gone_on_with(begun, says, now):
+    """The difference is named, and what is there stays as it is: it can still be gone on with as it was begun."""
     with pytest.raises(ValueError, match=says):
-        sweep(**{**same, **now}, trials=2)
-    assert len(sweep(**same, trials=1).trials) == 1
+        sweep(**{**begun, **now}, trials=2)
+    assert len(sweep(**begun, trials=1).trials) == 1
 
 
 @pytest.mark.parametrize(
