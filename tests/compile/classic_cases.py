@@ -92,18 +92,17 @@ def problems(draw, dtype=np.float64):
 
 def both(made, seed=1):
     """(the compiled, the reference's) results, gradients and tangents, each as one nesting."""
+    return [numbers(made, engine, seed) for engine in ("compiled", "python")]
+
+
+def numbers(made, engine, seed=1):
     rng = np.random.default_rng(seed)
-    cotangent = tangents = None
-    numbers = []
-    for engine, every in (("compiled", made.every), ("python", None)):
-        run = made.scan(engine, every)
-        results, pullback = minirnn.vjp(run, *made.primals())
-        if cotangent is None:
-            cotangent = draw_like(results, rng)
-            tangents = tuple(draw_like(g, rng) for g in (made.cell.parameters(), made.xs, made.state))
-        moved = minirnn.jvp(run, made.primals(), tangents)[1]
-        numbers.append({"results": results, "gradients": pullback(cotangent), "tangents": moved})
-    return numbers
+    run = made.scan(engine, made.every if engine == "compiled" else None)
+    results, pullback = minirnn.vjp(run, *made.primals())
+    cotangent = draw_like(results, rng)
+    tangents = tuple(draw_like(g, rng) for g in (made.cell.parameters(), made.xs, made.state))
+    moved = minirnn.jvp(run, made.primals(), tangents)[1]
+    return {"results": results, "gradients": pullback(cotangent), "tangents": moved}
 
 
 def worst(ours, reference):

@@ -7,7 +7,7 @@ import threading
 
 import numpy as np
 import pytest
-from classic_cases import CELLS, both, problem
+from classic_cases import CELLS, numbers, problem
 
 import minirnn
 from minirnn import threads, tier, tree
@@ -80,9 +80,9 @@ def restored():
 def test_shares_of_the_batch_give_what_one_thread_gives(kind, on_tier, restored):
     made = problem(kind, steps=60, batch=24, inputs=40, hidden=64, lengths=np.arange(24) + 30)
     minirnn.set_num_threads(1)
-    alone = both(made)[0]
+    alone = numbers(made, "compiled")
     minirnn.set_num_threads(3)
-    shared = [both(made)[0] for _ in range(2)]
+    shared = [numbers(made, "compiled") for _ in range(2)]
     assert all(np.array_equal(a, b) for a, b in zip(tree.leaves(shared[0]), tree.leaves(shared[1]), strict=True))
     for a, b in zip(tree.leaves(shared[0]), tree.leaves(alone), strict=True):
         assert np.allclose(a, b, rtol=1e-11, atol=1e-11)

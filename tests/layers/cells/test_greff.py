@@ -53,7 +53,11 @@ VARIANTS = [
     {"full_gate_recurrence": True, "coupled": True},
     {"without": ("input_gate", "forget_gate", "output_gate")},
 ]
-SOON = [{}, {"coupled": True}, {"full_gate_recurrence": True, "without": ("forget_gate", "peepholes")}]  # and the rest in `make slow`
+SOON = [
+    {},
+    {"coupled": True},
+    {"full_gate_recurrence": True, "without": ("forget_gate", "peepholes")},
+]  # and the rest in `make slow`
 
 
 @pytest.mark.parametrize("options", VARIANTS, ids=str)
