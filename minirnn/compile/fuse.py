@@ -8,12 +8,10 @@ stands in the stage that needs it.
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from minirnn.compile.ir import ELEMENTWISE, Node
-from minirnn.compile.keep import VIEWS
+from minirnn.compile.ir import Node
+from minirnn.compile.operations import LOOPED, VIEWS
 
-__all__ = ["LOOPED", "Group", "Stage", "is_looped", "stages"]
-
-LOOPED = {*ELEMENTWISE, "cast", "copy"}
+__all__ = ["Group", "Stage", "is_looped", "stages"]
 
 
 class Group(NamedTuple):

@@ -1,4 +1,4 @@
-"""The graph of a step: typed nodes, what each computes in plain NumPy, and the graph as text.
+"""The graph of a step: typed nodes of operations (operations.py), their evaluation, and the graph as text.
 
     h = tanh(x @ w.T + h @ u.T)        a step
     %4 = matmul(h, u^T)                a node: an operation, its operands, its attributes, a shape and a dtype
@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minirnn.compile.operations import BATCH, COMPARISONS, ELEMENTWISE, OPERATIONS, Shape, concrete, size_value
+
 __all__ = [
     "BATCH",
-    "COMPARISONS",
-    "ELEMENTWISE",
     "Graph",
     "Node",
     "apply",
@@ -32,8 +32,6 @@ __all__ = [
     "rewrite",
 ]
 
-BATCH = 1_000_003
-Shape = tuple[int, ...]
 Array = np.ndarray
 
 
@@ -47,68 +45,6 @@ class Node:
 
     def __repr__(self) -> str:
         return f"{self.op}{shape_text(self.shape)}"
-
-
-# ---------------------------------------------------------------- elementwise operations
-def sigmoid(x: Any) -> Any:
-    return 0.5 * (1.0 + np.tanh(0.5 * x))
-
-
-def softplus(x: Any) -> Any:
-    return np.logaddexp(x, np.zeros_like(x))
-
-
-COMPARISONS: dict[str, Callable[..., Any]] = {
-    "less": np.less,
-    "less_equal": np.less_equal,
-    "greater": np.greater,
-    "greater_equal": np.greater_equal,
-    "equal": np.equal,
-    "not_equal": np.not_equal,
-    "logical_and": np.logical_and,
-    "logical_or": np.logical_or,
-    "logical_not": np.logical_not,
-    "isfinite": np.isfinite,
-    "isnan": np.isnan,
-}
-
-_ROUNDED = ("neg", "abs", "sign", "floor", "ceil", "add", "sub", "mul", "maximum", "minimum", "mod", "pow", "where")
-
-ELEMENTWISE: dict[str, Callable[..., Any]] = {
-    "add": np.add,
-    "sub": np.subtract,
-    "mul": np.multiply,
-    "div": np.true_divide,
-    "pow": np.power,
-    "mod": np.mod,
-    "maximum": np.maximum,
-    "minimum": np.minimum,
-    "logaddexp": np.logaddexp,
-    "arctan2": np.arctan2,
-    "neg": np.negative,
-    "abs": np.abs,
-    "sign": np.sign,
-    "floor": np.floor,
-    "ceil": np.ceil,
-    "tanh": np.tanh,
-    "sigmoid": sigmoid,
-    "softplus": softplus,
-    "exp": np.exp,
-    "expm1": np.expm1,
-    "log": np.log,
-    "log1p": np.log1p,
-    "sqrt": np.sqrt,
-    "sin": np.sin,
-    "cos": np.cos,
-    "tan": np.tan,
-    "arcsin": np.arcsin,
-    "arccos": np.arccos,
-    "arctan": np.arctan,
-    "sinh": np.sinh,
-    "cosh": np.cosh,
-    "where": np.where,
-    **COMPARISONS,
-}
 
 
 # ---------------------------------------------------------------- making nodes
@@ -146,11 +82,10 @@ def has_batch(node: Node) -> bool:
 def make(op: str, *operands: Node, attrs: tuple[Any, ...] = (), dtype: Any = None) -> Node:
     """A node of an operation; its shape and, where it is not given, its dtype follow."""
     if op in ELEMENTWISE:
-        shape = np.broadcast_shapes(*[node.shape for node in operands])
-        return Node(op, operands, attrs, shape, _elementwise_dtype(op, operands))
-    if dtype is None:
+        dtype = _elementwise_dtype(op, operands)
+    elif dtype is None:
         dtype = attrs[0] if op == "cast" else _result_dtype(operands)
-    return Node(op, operands, attrs, tuple(_SHAPES[op](operands, attrs)), dtype)
+    return Node(op, operands, attrs, tuple(OPERATIONS[op].shape(operands, attrs)), dtype)
 
 
 def _result_dtype(operands: Iterable[Node]) -> Any:
@@ -161,64 +96,7 @@ def _elementwise_dtype(op: str, operands: tuple[Node, ...]) -> Any:
     if op in COMPARISONS:
         return np.dtype(bool)
     dtype = _result_dtype(operands[1:] if op == "where" else operands)
-    return dtype if dtype.kind == "f" or op in _ROUNDED else np.dtype(np.float64)
-
-
-def _slice_shape(operands: Sequence[Node], attrs: tuple[Any, ...]) -> Shape:
-    return tuple([len(range(*part)) for part in attrs])
-
-
-def _along(shape: Shape, axis: int, size: int) -> Shape:
-    return (*shape[:axis], size, *shape[axis + 1 :])
-
-
-def _windows_shape(shape: Shape, size: int) -> Shape:
-    """(B, Y, X, C): every window of the two axes in the middle, before the channels."""
-    return (shape[0], shape[1] - size + 1, shape[2] - size + 1, size, size, shape[3])
-
-
-def _matmul_shape(operands: Sequence[Node], attrs: tuple[Any, ...]) -> Shape:
-    (a, b), (ta, tb) = operands, attrs
-    return (a.shape[1] if ta else a.shape[0], b.shape[0] if tb else b.shape[1])
-
-
-def _concat_shape(operands: Sequence[Node], attrs: tuple[Any, ...]) -> Shape:
-    (axis,), first = attrs, operands[0].shape
-    return (*first[:axis], sum(node.shape[axis] for node in operands), *first[axis + 1 :])
-
-
-def _einsum_shape(operands: Sequence[Node], attrs: tuple[Any, ...]) -> Shape:
-    inputs, output = attrs[0].split("->")
-    sizes: dict[str, int] = {}
-    for letters, node in zip(inputs.split(","), operands, strict=True):
-        sizes |= {
-            letter: dim for letter, dim in zip(letters, node.shape, strict=True) if dim != 1 or letter not in sizes
-        }
-    return tuple([sizes[letter] for letter in output])
-
-
-# "size" has no operands: a number that follows from the size of the batch; attrs as for size_value
-_SHAPES: dict[str, Callable[[Sequence[Node], tuple[Any, ...]], Iterable[int]]] = {
-    "cast": lambda operands, attrs: operands[0].shape,
-    "reshape": lambda operands, attrs: attrs,
-    "broadcast": lambda operands, attrs: attrs,
-    "transpose": lambda operands, attrs: [operands[0].shape[axis] for axis in attrs],
-    "slice": _slice_shape,  # attrs: (start, stop, step) of every axis
-    "put": lambda operands, attrs: attrs[0],  # zeros of shape attrs[0], with the operand at the slices attrs[1:]
-    "concat": _concat_shape,
-    "take": lambda operands, attrs: _along(operands[0].shape, attrs[0], len(attrs) - 1),  # attrs: axis, numbers
-    "untake": lambda operands, attrs: _along(operands[0].shape, attrs[0], attrs[1]),  # attrs: axis, size, numbers
-    "windows": lambda operands, attrs: _windows_shape(operands[0].shape, attrs[0]),  # attrs: how wide and high
-    "cumsum": lambda operands, attrs: operands[0].shape,
-    "cumprod": lambda operands, attrs: operands[0].shape,
-    "sum": lambda operands, attrs: [dim for axis, dim in enumerate(operands[0].shape) if axis not in attrs],
-    "amax": lambda operands, attrs: [dim for axis, dim in enumerate(operands[0].shape) if axis not in attrs],
-    "amin": lambda operands, attrs: [dim for axis, dim in enumerate(operands[0].shape) if axis not in attrs],
-    "prod": lambda operands, attrs: [dim for axis, dim in enumerate(operands[0].shape) if axis not in attrs],
-    "matmul": _matmul_shape,  # of two matrices; attrs: whether each is transposed first
-    "einsum": _einsum_shape,
-    "call": lambda operands, attrs: attrs[2],  # a function by module and name, as it is
-}
+    return dtype if dtype.kind == "f" or OPERATIONS[op].rounded else np.dtype(np.float64)
 
 
 # ---------------------------------------------------------------- graphs
@@ -270,91 +148,9 @@ def rewrite(graph: Graph, rule: Callable[[Node], Node]) -> Graph:
 
 
 # ---------------------------------------------------------------- the evaluator
-def concrete(shape: Sequence[int], batch: int) -> Shape:
-    """The shape at a size of the batch."""
-    return tuple([dim // BATCH * batch if dim % BATCH == 0 else dim for dim in shape])
-
-
-def _slices(attrs: Sequence[tuple[int, int, int]], batch: int) -> tuple[slice, ...]:
-    made = []
-    for start, stop, step in attrs:
-        start, stop = concrete((start, stop), batch)
-        made.append(slice(start, stop if stop >= 0 else None, step))
-    return tuple(made)
-
-
-def put(value: Any, shape: Shape, where: tuple[slice, ...], dtype: Any) -> Array:
-    """The value in zeros."""
-    out = np.zeros(shape, dtype)
-    out[where] = value
-    return out
-
-
-def untake(value: Any, axis: int, size: int, numbers: Sequence[int], dtype: Any) -> Array:
-    """The value's entries along an axis added up where the numbers say."""
-    out = np.zeros(_along(np.shape(value), axis, size), dtype)
-    where: Any = (*[slice(None)] * axis, np.array(numbers, int))
-    np.add.at(out, where, value)
-    return out
-
-
-def size_value(attrs: Sequence[int], batch: int) -> float | int:
-    """Of (times, plus, power): (times * batch + plus) ** power."""
-    times, plus, power = attrs
-    return times * batch + plus if power == 1 else 1.0 / (times * batch + plus)
-
-
-def load(module: str, name: str) -> Callable[..., Any]:
-    """The function of this name in a module."""
-    from importlib import import_module
-
-    found: Any = import_module(module)
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
-
-
 def apply(node: Node, values: Sequence[Any], batch: int) -> Any:
     """What a node computes, of its operands' values."""
-    attrs = node.attrs
-    match node.op:
-        case "const":
-            return attrs[0]
-        case "size":
-            return size_value(attrs, batch)
-        case "cast":
-            return np.asarray(values[0]).astype(attrs[0])
-        case "reshape":
-            return np.reshape(values[0], concrete(attrs, batch))
-        case "broadcast":
-            return np.broadcast_to(np.asarray(values[0], node.dtype), concrete(attrs, batch))
-        case "transpose":
-            return np.transpose(values[0], attrs)
-        case "slice":
-            return values[0][_slices(attrs, batch)]
-        case "put":
-            return put(values[0], concrete(attrs[0], batch), _slices(attrs[1:], batch), node.dtype)
-        case "take":
-            return np.take(values[0], np.array(attrs[1:], int), attrs[0])
-        case "untake":
-            return untake(values[0], attrs[0], concrete(attrs[1:2], batch)[0], attrs[2:], node.dtype)
-        case "windows":
-            view = np.lib.stride_tricks.sliding_window_view(values[0], (attrs[0], attrs[0]), axis=(1, 2))
-            return np.moveaxis(view, 3, -1)
-        case "cumsum" | "cumprod":
-            return getattr(np, node.op)(values[0], axis=attrs[0])
-        case "concat":
-            return np.concatenate(values, attrs[0])
-        case "sum" | "amax" | "amin" | "prod":
-            return getattr(np, node.op)(values[0], axis=attrs)
-        case "matmul":
-            a, b = (value.T if turned else value for value, turned in zip(values, attrs, strict=True))
-            return np.matmul(a, b)
-        case "einsum":
-            return np.einsum(attrs[0], *values)
-        case "call":
-            return load(*attrs[:2])(*[values[part] if place else part for place, part in attrs[3:]])
-    return ELEMENTWISE[node.op](*values)
+    return OPERATIONS[node.op].compute(node, values, batch)
 
 
 def evaluate(graph: Graph, values: Mapping[Node, Any], batch: int) -> dict[tuple[str, str], Any]:
@@ -369,8 +165,6 @@ def evaluate(graph: Graph, values: Mapping[Node, Any], batch: int) -> dict[tuple
 
 
 # ---------------------------------------------------------------- as text
-_INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**", "mod": "%"}
-_INFIX |= {"less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=", "equal": "==", "not_equal": "!="}
 _WIDE = 60  # characters of an expression that is written where it is used
 
 
@@ -395,8 +189,8 @@ def _slice_text(part: tuple[int, int, int], dim: int) -> str:
 def expression(node: Node, names: Sequence[str]) -> str:
     """The node as text, of its operands'."""
     attrs, op = node.attrs, node.op
-    if op in _INFIX:
-        return f"{names[0]} {_INFIX[op]} {names[1]}"
+    if op in OPERATIONS and (infix := OPERATIONS[op].infix):
+        return f"{names[0]} {infix} {names[1]}"
     match op:
         case "const":
             return f"{attrs[0]:g}" if node.shape == () else f"constant{shape_text(node.shape)}"

@@ -8,13 +8,11 @@ stored in any case.
 import math
 from collections.abc import Iterable
 
-from minirnn.compile.ir import BATCH, COMPARISONS, Node
+from minirnn.compile.ir import BATCH, Node
+from minirnn.compile.operations import CHEAP, VIEWS
 from minirnn.compile.when import When
 
-__all__ = ["VIEWS", "keep", "width"]
-
-VIEWS = {"slice", "reshape", "transpose", "broadcast", "windows"}
-CHEAP = {"add", "sub", "mul", "neg", "abs", "maximum", "minimum", "where", "cast", "sign", *COMPARISONS, *VIEWS}
+__all__ = ["keep", "width"]
 
 
 def width(node: Node) -> int:

@@ -22,8 +22,9 @@ from autograd.tracer import trace_primitives_map
 
 from minirnn import functional, primitive, rules
 from minirnn.compile.errors import CannotCompile
-from minirnn.compile.ir import ELEMENTWISE, Node, const, make
+from minirnn.compile.ir import Node, const, make
 from minirnn.compile.lowered import Lowered, as_node, elementwise, gathers, layout, products, rearranged, reductions
+from minirnn.compile.operations import ELEMENTWISE
 
 __all__ = ["lower"]
 

@@ -90,28 +90,28 @@ class _Native:
         self.placed, self.part = placed, direction.program
         self.function, self.sizes = with_slots(direction.function)
         self.run: Any = None
-        arguments = [direction.arguments[name] for name in self.function.memory]
+        self.arguments = [direction.arguments[name] for name in self.function.memory]
+        self.packs, self.dtype, self.flags = list(direction.packs), direction.dtype, FLAGS[direction.backward]
+        self.constants = [flat(node.attrs[0], node.dtype) for node in direction.constants]
+        self.tail = np.array([_bits(size) for size in self.sizes], np.int64)
         places: dict[str, list[int]] = {}
-        for place, argument in enumerate(arguments):
+        for place, argument in enumerate(self.arguments):
             kind = {"packed": "c", "right": "work", "room": "work"}.get(argument.kind, argument.kind)
             places.setdefault(kind, []).append(place)
-        self.once = Followed(direction, placed, [(arguments[k].kind, arguments[k].number) for k in places.get("c", ())])
-        self.at_once = np.array(places.pop("c", []), np.int64)
-        self.scratch = Scratch([arguments[k] for k in places.get("work", ())], direction.dtype.name)
-        self.at_scratch = np.array(places.pop("work", []), np.int64)
-        self.constants = [flat(node.attrs[0], node.dtype) for node in direction.constants]
-        self.at_constants = [(k, arguments[k].number) for k in places.pop("constant", [])]
-        self.of_call = [(k, kind, arguments[k].number) for kind, found in places.items() for k in found]
-        self.count, self.flags = len(arguments), len(FLAGS[direction.backward])
-        self.block = self._template()
+        follows, scratch = places.pop("c", []), places.pop("work", [])
+        asked = [(self.arguments[k].kind, self.arguments[k].number) for k in follows]
+        self.once, self._at_once = Followed(direction, placed, asked), np.array(follows, np.int64)
+        self._scratch = Scratch([self.arguments[k] for k in scratch], self.dtype.name)
+        self._at_scratch = np.array(scratch, np.int64)
+        self._block = self._template(places.pop("constant", []))
+        self._of_call = [(k, kind, self.arguments[k].number) for kind, found in places.items() for k in found]
 
-    def _template(self) -> Array:
+    def _template(self, constants: Sequence[int]) -> Array:
         """The block of a call, with what is the same in all calls."""
-        block = np.zeros(self.count + 2 + self.flags + len(self.sizes), np.int64)
-        for place, k in self.at_constants:
-            block[place] = address(self.constants[k])
-        if self.sizes:
-            block[-len(self.sizes) :] = [_bits(size) for size in self.sizes]
+        block = np.zeros(len(self.arguments) + 2 + len(self.flags) + len(self.tail), np.int64)
+        for place in constants:
+            block[place] = address(self.constants[self.arguments[place].number])
+        block[len(block) - len(self.tail) :] = self.tail
         return block
 
     def finish(self, parameters: Arrays, once: Once, sums: Arrays) -> list[Any]:
@@ -141,8 +141,8 @@ class _Native:
         return self._call((n, b, starts, *wants, outside is not None), given, once, work)
 
     def _call(self, numbers: tuple[int, ...], given: dict[str, Arrays], once: Once, work: Any) -> Task:
-        block, alive = self.block.copy(), list[Any]([once])
-        for place, kind, number in self.of_call:
+        block, alive = self._block.copy(), list[Any]([once])
+        for place, kind, number in self._of_call:
             arrays = given[kind]
             array = arrays[number] if arrays else None  # no sums: none are asked for
             if array is not None:
@@ -150,9 +150,9 @@ class _Native:
                     array = np.ascontiguousarray(array)
                 block[place] = address(array)
                 alive.append(array)
-        block[self.at_once] = once.addresses
-        block[self.at_scratch] = self.scratch(numbers[0], numbers[1], work)
-        block[self.count : self.count + len(numbers)] = numbers
+        block[self._at_once] = once.addresses
+        block[self._at_scratch] = self._scratch(numbers[0], numbers[1], work)
+        block[len(self.arguments) : len(self.arguments) + len(numbers)] = numbers
         return partial(_run, self.run, block, alive)
 
 

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn.compile.address import address
-from minirnn.compile.ir import ELEMENTWISE, Node, apply
+from minirnn.compile.ir import Node, apply
 from minirnn.compile.llvm import objects, products
 from minirnn.compile.llvm.target import host
 from minirnn.compile.loops.direction import Direction
+from minirnn.compile.operations import ELEMENTWISE
 from minirnn.compile.place import Placed, once_nodes
 from minirnn.compile.workspace import Workspace
 from minirnn.module import Array

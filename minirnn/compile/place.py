@@ -15,8 +15,9 @@ rows. Where they meet otherwise, everything stays in the loop (`row_wise` is Fal
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from minirnn.compile.ir import BATCH, ELEMENTWISE, Graph, Node, has_batch
-from minirnn.compile.keep import VIEWS, keep
+from minirnn.compile.ir import BATCH, Graph, Node, has_batch
+from minirnn.compile.keep import keep
+from minirnn.compile.operations import ELEMENTWISE, REGISTER, VIEWS
 from minirnn.compile.when import When, when
 
 __all__ = ["Placed", "Program", "is_row_wise", "once_nodes", "place"]
@@ -258,10 +259,6 @@ def _in_the_loop(part: Graph, known: dict[Node, When], there: set[Node]) -> Prog
 
 
 # ---------------------------------------------------------------- into the loop again
-_SINKS = set(ELEMENTWISE) - {"exp", "expm1", "log", "log1p", "softplus", "logaddexp", "pow", "sin", "cos"} | {"cast"}
-_SINKS -= {"tanh", "sigmoid"}
-
-
 def _sunk(before: list[Node], loop: list[Node], after: list[Node], results: set[Node]) -> tuple[list[Node], list[Node]]:
     """Cheap operations of all steps whose values the loop alone needs, moved into it: there they are not written."""
     moved: set[Node] = set()
@@ -269,7 +266,7 @@ def _sunk(before: list[Node], loop: list[Node], after: list[Node], results: set[
     for node in reversed(before):
         users = [n for n in (*before, *loop) if node in n.operands]
         inner = all(user in moved or user in set(loop) for user in users)
-        if users and inner and node not in used_outside and (node.op in _SINKS or node.op in VIEWS):
+        if users and inner and node not in used_outside and (node.op in REGISTER or node.op in VIEWS):
             moved.add(node)
     return [n for n in before if n not in moved], [n for n in before if n in moved] + loop
 

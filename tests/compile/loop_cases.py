@@ -3,7 +3,8 @@
 import numpy as np
 from compile_cases import problem
 
-from minirnn.compile import native
+from minirnn.compile import native, once
+from minirnn.compile.address import address
 from minirnn.compile.ir import concrete
 from minirnn.compile.llvm import products
 from minirnn.compile.llvm.target import host
@@ -30,7 +31,7 @@ def values_for(part, rng):
     parameters = {node: rng.uniform(0.2, 0.8, node.shape).astype(node.dtype) if node.dtype.kind == "f" else
                   np.ones(node.shape, node.dtype) for node in placed.of_kind("parameter")}  # fmt: skip
     known = dict(parameters)
-    native._evaluate(part.part.once, known)
+    once.evaluate(part.part.once, known)
     kinds = {"x": "input", "y": "d_output", "s": "state", "d": "d_state", "p": "parameter"}
 
     def width(node):
@@ -84,7 +85,7 @@ def strips(matrix, argument, part):
         node, turned = part.packs[argument.number]
         k, n = node.shape[::-1] if turned else node.shape
         out = np.zeros(products.packed_size(host(), dtype, k, n), dtype)
-        native._products(dtype, "pack")(native._address(matrix), n, k, n, native._address(out))
+        once._product(dtype, "pack")(address(matrix), n, k, n, address(out))
         return out
     rows, width = native._rows(argument.rows, STEPS, BATCH), native._count(argument.width, STEPS, BATCH)
     return np.zeros(products.packed_size(host(), dtype, rows, width), dtype)

@@ -7,11 +7,11 @@ import pytest
 
 pytest.importorskip("llvmlite", reason="llvmlite is not installed: pip install 'minirnn[fast]'")
 
-from minirnn.compile.ir import COMPARISONS, ELEMENTWISE
 from minirnn.compile.llvm import objects, printer
 from minirnn.compile.llvm.curves import _FLOATS, _INTEGERS
 from minirnn.compile.llvm.target import host
 from minirnn.compile.loops.program import Function, Line, Map, Number, Ref, index, with_slots
+from minirnn.compile.operations import COMPARISONS, ELEMENTWISE
 
 FLOATS = ["float32", "float64"]
 SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 0.5, 2.0, -3.0, 7.25, 1e30, -50.0]

@@ -3,7 +3,7 @@
 from minirnn.compile.buffers import plan_buffers
 from minirnn.compile.emit.writer import UFUNCS, Writer, dims_text
 from minirnn.compile.ir import Node
-from minirnn.compile.keep import VIEWS
+from minirnn.compile.operations import VIEWS
 from minirnn.compile.place import Placed, Program, once_nodes
 from minirnn.compile.when import When
 

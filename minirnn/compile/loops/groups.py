@@ -8,11 +8,12 @@ import numpy as np
 
 from minirnn.compile.errors import CannotCompile
 from minirnn.compile.fuse import Group
-from minirnn.compile.ir import COMPARISONS, Node, is_scalar, precision
+from minirnn.compile.ir import Node, is_scalar, precision
 from minirnn.compile.loops.memory import Memory
 from minirnn.compile.loops.places import Place
 from minirnn.compile.loops.program import For, Gather, Index, Line, Map, Number, Reduce, Ref, Statement, index
 from minirnn.compile.loops.sizes import Size, plus, scaled, size_of, times
+from minirnn.compile.operations import COMPARISONS
 
 __all__ = ["Loops"]
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from minirnn.compile.ir import ELEMENTWISE
 from minirnn.compile.loops.program import (
     ColumnSum,
     For,
@@ -30,6 +29,7 @@ from minirnn.compile.loops.program import (
     Statement,
     When,
 )
+from minirnn.compile.operations import ELEMENTWISE
 
 __all__ = ["interpret"]
 

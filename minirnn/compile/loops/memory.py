@@ -5,17 +5,14 @@ from typing import Any
 from minirnn.compile.errors import CannotCompile
 from minirnn.compile.fuse import is_looped, stages
 from minirnn.compile.ir import Node
-from minirnn.compile.keep import VIEWS
 from minirnn.compile.loops.places import Argument, Home, Places
 from minirnn.compile.loops.program import Index
 from minirnn.compile.loops.sizes import Size, dense, plus, times
+from minirnn.compile.operations import COMPUTED, VIEWS
 from minirnn.compile.place import Placed, Program
 from minirnn.compile.when import When
 
-__all__ = ["COMPUTED", "Memory"]
-
-COMPUTED = {"matmul", "sum", "amax", "amin", "prod", "einsum"}  # beside what is elementwise
-COMPUTED |= {"put", "take", "untake", "cumsum", "cumprod"}
+__all__ = ["Memory"]
 
 
 class Memory(Places):

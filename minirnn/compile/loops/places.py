@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from minirnn.compile.errors import CannotCompile
 from minirnn.compile.ir import BATCH, Node, is_scalar
-from minirnn.compile.keep import VIEWS
 from minirnn.compile.loops.program import Index, index
 from minirnn.compile.loops.sizes import Size, dense, scaled, size_of, times
+from minirnn.compile.operations import VIEWS
 from minirnn.compile.place import Placed, Program, once_nodes
 from minirnn.compile.when import When
 

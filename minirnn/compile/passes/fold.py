@@ -7,7 +7,8 @@ x * 0 stays: it is nan where x is.
 
 from typing import Any
 
-from minirnn.compile.ir import ELEMENTWISE, Graph, Node, apply, const, is_scalar, make, rewrite
+from minirnn.compile.ir import Graph, Node, apply, const, is_scalar, make, rewrite
+from minirnn.compile.operations import ELEMENTWISE
 
 __all__ = ["fold"]
 

@@ -4,7 +4,8 @@ A loop over the columns of one gate then reads its parts of the pre-activations 
 never written. For code that fuses; NumPy, which pays for every call, is better off with the one wide sum.
 """
 
-from minirnn.compile.ir import ELEMENTWISE, Graph, Node, make, rewrite
+from minirnn.compile.ir import Graph, Node, make, rewrite
+from minirnn.compile.operations import ELEMENTWISE
 
 __all__ = ["narrow"]
 

@@ -58,7 +58,7 @@ def translate(g: Graph, node: Any, operands: Sequence[str]) -> str:
     Numbers among the operands are constants of the dtype that they take where they stand. CannotExport: ONNX has no
     such operation; names it.
     """
-    from minirnn.compile.ir import ELEMENTWISE
+    from minirnn.compile.operations import ELEMENTWISE
 
     if node.op in ELEMENTWISE:
         return _elementwise(g, node, list(operands))
@@ -71,7 +71,8 @@ def translate(g: Graph, node: Any, operands: Sequence[str]) -> str:
 
 # ---------------------------------------------------------------- elementwise
 def _elementwise(g: Graph, node: Any, names: list[str]) -> str:
-    from minirnn.compile.ir import COMPARISONS, is_scalar
+    from minirnn.compile.ir import is_scalar
+    from minirnn.compile.operations import COMPARISONS
 
     skip = 1 if node.op == "where" else 0
     arrays = node.operands[skip:]
