@@ -30,6 +30,7 @@ class Layout(NamedTuple):
     parameters: tuple[Leaf, ...]
     widths: tuple[int, int]
     work: float  # multiplications and additions a row and step
+    coarsest: str  # the least precise floats that the step computes with
     least: int  # rows that the batch must have: those that the step names by number
 
 
@@ -60,8 +61,14 @@ def layout_of(traced: Traced, placed: Placed) -> Layout:
         signature.parameters,
         (max(1, widths[0]), max(1, widths[1])),
         float(sum(_work(node) for node in products)),
+        _coarsest(placed.graph.nodes()),
         max([1, *(_named(node) for node in placed.graph.nodes())]),
     )
+
+
+def _coarsest(nodes: Sequence[Node]) -> str:
+    floats = {node.dtype for node in nodes if node.dtype.kind == "f"}
+    return str(min(floats, key=lambda dtype: dtype.itemsize).name) if floats else "float64"
 
 
 def _named(node: Node) -> int:

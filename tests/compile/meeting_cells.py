@@ -40,6 +40,7 @@ MEETING = {
     "spread of rows": lambda p, h, a: a + h / (1.0 + np.std(np.concatenate([a, h]), axis=0, ddof=1, keepdims=True)),
     "number of rows": lambda p, h, a: a * len(h) + h,
     "rows by number": lambda p, h, a: a + np.sum(h[[0, 0]] * p.u[[1, 1]], axis=0),
+    "every other of pairs": lambda p, h, a: a + 0.1 * (h[:, :2] @ a[:, ::2].T) @ a,
     "first row": lambda p, h, a: a + h[0] * p.v,
     "rows behind one another": lambda p, h, a: np.concatenate([h, a], axis=0)[: np.shape(h)[0]] + a,
     "stacked in front": lambda p, h, a: np.sum(np.stack([a, h], axis=0), axis=0),

@@ -74,6 +74,9 @@ MIDDLES = {  # of a (B, 6) and h (B, 6), to (B, 6)
     "max, min": lambda a, h: (
         a - np.max(h, axis=1, keepdims=True) + np.min(a, 1)[:, None] * np.max(a, axis=-1, keepdims=True)
     ),
+    "extremes of integers": lambda a, h: (
+        a * np.max((a > h) * 1 - 5, axis=1, keepdims=True) + h * np.min((h > 0) * 3 + 7, axis=1)[:, None]
+    ),
     "max within": lambda a, h: a + WIDE(np.sum(np.max(CUBE(h), axis=2), axis=1, keepdims=True)),
     "slices": lambda a, h: np.concatenate([a[:, 4:], h[:, :-2]], axis=1),
     "negative steps": lambda a, h: a[:, ::-1] + h[:, 5:0:-1] @ MATRIX[:5],
@@ -137,6 +140,9 @@ MIDDLES = {  # of a (B, 6) and h (B, 6), to (B, 6)
         + np.reshape(np.reshape(h, (-1, 3)) + MATRIX[0, :3], (-1, 6))
     ),
     "one letter of two": lambda a, h: np.einsum("bi,bj->bj", a, h) + np.einsum("bi,ij,bj->bi", h, MATRIX, a),
+    "products of turned sides": lambda a, h: (
+        linear(a[:, ::2], MATRIX[:, :3]) + linear(h[:, ::-1], MATRIX) + FLAT(np.swapaxes(CUBE(a), 1, 2)) @ MATRIX
+    ),
     "a cast": lambda a, h: a.astype("f4").astype("f8") + h,
     "constants": lambda a, h: (
         a * onp.arange(6.0) + h * onp.array([[-0.0, 0.0, 1.0, 2.0, 2.0, 2.0]]) + onp.full(6, 0.25)
@@ -144,6 +150,33 @@ MIDDLES = {  # of a (B, 6) and h (B, 6), to (B, 6)
     "one value twice": lambda a, h: np.tanh(a) * h + np.tanh(a) ** 2 + np.tanh(h * a) - np.tanh(a * h),
     "loops": lambda a, h: sum(a**k * h for k in range(1, 4)),
 }
+
+
+class Numbers(minirnn.Cell):
+    """Parameters of few numbers, one of which nothing uses, and products with what is turned."""
+
+    def __init__(self):
+        self.input_size, self.hidden_size = 3, 4
+        rng = onp.random.default_rng(0)
+        self.w = minirnn.Parameter(rng.uniform(-0.8, 0.8, (4, 3)))
+        self.u = minirnn.Parameter(rng.uniform(-0.6, 0.6, (4, 2)))
+        self.one, self.pair = minirnn.Parameter(onp.array(0.3)), minirnn.Parameter(onp.array([0.2, 0.4]))
+        self.unused = minirnn.Parameter(onp.array(0.5))
+
+    def initial_state(self, batch_size, dtype=None):
+        return onp.zeros((batch_size, 4))
+
+    def step(self, h, x):
+        h = np.logaddexp(linear(x, self.w), self.one) + linear(h[:, ::-2], self.u)
+        return np.tanh(np.reshape(np.logaddexp(np.reshape(h, (-1, 2, 2)), self.pair), (-1, 4))), h
+
+
+def test_gradients_of_numbers_and_of_products_of_parts():
+    given = problem(Numbers(), 4, 5)
+    assert engine.program_for(Call(*given, None, False, None)).native == (tier.current() == "native")
+    for chosen in ("numpy", tier.current()):
+        with tier.tier(chosen):
+            assert error(given, lengths=onp.array([4, 2, 3, 1, 4])) < 1e-9
 
 
 def cell_with(middle, dtype):

@@ -3,9 +3,10 @@
 import autograd.numpy as np
 import numpy as onp
 import pytest
-from compile_cases import problem
+from compile_cases import error, problem
 
 import minirnn
+from minirnn.call import Call
 from minirnn.compile import engine, verify
 from minirnn.functional import linear, softmax
 
@@ -84,3 +85,29 @@ def test_a_step_that_knows_its_domain_is_compared_inside_it():
     cell, xs = bounded(2, 3, dtype=onp.float64), onp.ones((4, 2, 2))
     expected = minirnn.scan(cell, cell.initial_state(2), xs, engine="python")[1]
     assert onp.allclose(minirnn.scan(cell, cell.initial_state(2), xs)[1], expected)
+
+
+def test_a_step_that_computes_in_two_precisions_is_judged_by_the_coarser():
+    @minirnn.cell(w=("hidden", "input"))
+    def rough(p, h, x):
+        h = np.tanh((linear(x, p.w) + h).astype("f4")).astype("f8")
+        return h, h
+
+    given = problem(rough(2, 3, rng=onp.random.default_rng(0), dtype=onp.float64))
+    assert not isinstance(engine.prepare(Call(*given, None, False, None)), str)
+    assert error(given) < 1e-5
+
+
+def test_the_gradient_of_a_number_that_nothing_uses_is_compared():
+    class Idle(minirnn.Cell):
+        def __init__(self):
+            self.input_size = self.hidden_size = 2
+            self.idle = minirnn.Parameter(onp.array(0.5))
+
+        def initial_state(self, batch_size, dtype=None):
+            return onp.zeros((batch_size, 2))
+
+        def step(self, h, x):
+            return np.tanh(h + x), h
+
+    assert error(problem(Idle())) < 1e-12

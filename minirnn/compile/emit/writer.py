@@ -204,5 +204,5 @@ class Finish(Writer):
         for k, node in enumerate(placed.backward.finish):
             self.names[node] = f"f{k}"
             self.put(f"f{k} = {self.expression(node, '')}")
-        given = [None if node is None else self.name(node, "") for node in self.results("d_parameter")]
+        given = [node and f"np.asarray({self.name(node, '')})" for node in self.results("d_parameter")]
         self.put(f"return [{', '.join(map(str, given))}]")

@@ -59,7 +59,7 @@ class Direction(Loops):
 
     def __init__(self, placed: Placed, program: Program, backward: bool):
         super().__init__(placed, program, backward)
-        self.rights = 0
+        self.scratches = 0
         floats = [n.dtype for n in placed.graph.nodes() if n.op == "matmul" and n.dtype.kind == "f"]
         floats += [n.dtype for n in placed.graph.inputs if n.dtype.kind == "f"]
         if len({dtype.name for dtype in floats}) > 1:
@@ -148,8 +148,8 @@ class Direction(Loops):
     def _packed_step(self, w: Node, turned: bool, phase: str, body: Body) -> str:
         """A step's own right side, packed where it is needed."""
         rows, width = self.tail(w.shape)[:: -1 if turned else 1]
-        place, name = self.place(w, phase), f"w{self.rights}"
-        self.rights += 1
+        place, name = self.place(w, phase), f"w{self.scratches}"
+        self.scratches += 1
         if 1 not in place.strides and w.shape != (1, 1):
             copy = self.scratch(f"{name} rows", index(times(*self.tail(w.shape))), 1, w.dtype)
             whole = Place(copy, (), 0, dense(self.tail(w.shape)))
@@ -213,38 +213,43 @@ class Direction(Loops):
         for k, node in enumerate(self.program.sums):
             total = self.argument(f"g{k}", Argument("sums", k))
             if node.op == "sum":
-                body.append(self._sum_of_rows(total, node))
+                body.append(self._sum_of_rows(total, node, body))
                 continue
             if node.op != "matmul":
                 raise CannotCompile(f"it has {node.op} over rows of the batch")
             left, right = node.operands
             if right not in rights:
-                body.append(self._packed_right(right, rights))
-            place = self._plain(left)
+                rights[right] = self._packed_right(right, f"w{len(rights)}", body)
+            place = self._side_by_side(left, body)
             room = self.argument("room", Argument("room"))
             ref = self.ref(place, left.dtype)
             rows = self.rows(left, "after")
             body.append(MultiplyTransposed(total, ref, rights[right], left.shape[1], rows, right.shape[1], room))
         return body
 
-    def _plain(self, node: Node) -> Place:
-        place = self.place(node, "after")
-        if place.strides != (1,) and node.shape[1] != 1:
-            raise CannotCompile("it has a product of a strided side over rows of the batch")
-        return place
+    def _side_by_side(self, node: Node, body: Body) -> Place:
+        """A value of all steps whose rows have their numbers side by side: itself, or a copy."""
+        place, shape, width = self.place(node, "after"), self.tail(node.shape), self.width(node)
+        strides = dense(shape)
+        if place.row and all(d == 1 or a == b for d, a, b in zip(shape, place.strides, strides, strict=True)):
+            return place
+        name, rows = f"r{self.scratches}", self.rows(node, "after")
+        self.scratches += 1
+        whole = Place(self.scratch(name, rows, width, node.dtype), (), width, strides)
+        body.append(self.copied(place, whole, shape, node.dtype, rows=rows))
+        return whole
 
-    def _packed_right(self, node: Node, rights: dict[Node, str]) -> Statement:
-        width, name, rows = node.shape[1], f"w{len(rights)}", self.rows(node, "after")
-        rights[node] = self.argument(name, Argument("right", 0, f"right {name}", rows, width, node.dtype.name))
-        return Pack(self.ref(self._plain(node), node.dtype), rows, width, name)
+    def _packed_right(self, node: Node, name: str, body: Body) -> str:
+        width, rows, place = node.shape[1], self.rows(node, "after"), self._side_by_side(node, body)
+        self.argument(name, Argument("right", 0, f"right {name}", rows, width, node.dtype.name))
+        body.append(Pack(self.ref(place, node.dtype), rows, width, name))
+        return name
 
-    def _sum_of_rows(self, total: str, node: Node) -> Statement:
+    def _sum_of_rows(self, total: str, node: Node, body: Body) -> Statement:
         (x,) = node.operands
-        place = self.place(x, "after")
-        if node.attrs != (0,) or place.strides != dense(x.shape[1:]):
+        if node.attrs != (0,):
             raise CannotCompile("it sums over rows of the batch and more")
-        if not place.row:
-            raise CannotCompile("it sums over rows what is the same for all")
+        place = self._side_by_side(x, body)
         return ColumnSum(total, self.ref(place, x.dtype), self.rows(x, "after"), math.prod(x.shape[1:]))
 
 

@@ -18,6 +18,9 @@ from minirnn.compile.operations import COMPARISONS
 __all__ = ["Loops"]
 
 
+ONE_ROW = index(1)
+
+
 class Loops(Memory):
     """Makes the statements of a phase that go over rows."""
 
@@ -115,8 +118,17 @@ class Loops(Memory):
         refs = [self.ref(source, x.dtype, strides) for source, x, strides in sources]
         return Reduce(op, self.rows(node, phase), tuple(free), tuple(axes), tuple(refs), self.ref(place, node.dtype))
 
-    def copied(self, source: Place, to: Place, shape: Sequence[Size], dtype: Any, *, add: bool = False) -> Statement:
-        """A copy of a step's value, or its sum with what is there; in one precision."""
+    def copied(
+        self,
+        source: Place,
+        to: Place,
+        shape: Sequence[Size],
+        dtype: Any,
+        *,
+        rows: Index = ONE_ROW,
+        add: bool = False,
+    ) -> Statement:
+        """A copy of a value, or its sum with what is there."""
         name = dtype.name
         loads, there = [("a", self.ref(source, dtype))], self.ref(to, dtype)
         if add:
@@ -124,7 +136,7 @@ class Loops(Memory):
             loads.append(("b", there))
         else:
             lines = [Line("v", "copy", ("a",), name, name)]
-        return _flattened(index(1), shape, loads, lines, [("v", there)])
+        return _flattened(rows, shape, loads, lines, [("v", there)])
 
     def in_zeros(self, node: Node, phase: str) -> list[Statement]:
         """A part of an array of zeros."""

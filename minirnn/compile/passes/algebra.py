@@ -3,6 +3,7 @@
 a + (-b) -> a - b            x ** 2 -> x * x             transpose(a) @ b -> a.T @ b, within the product
 row.T @ b -> column @ b
 x ** -0.5 -> 1 / sqrt(x)     g / cosh(x) ** 2 -> g * (1 - tanh(x) ** 2)
+sum(x, (0, 1)) -> sum(sum(x, 1), 0)      over rows of the batch last
 x > 0 -> max(x, 0) > 0       where max(x, 0) is there: what is stored for relu's derivative is its value
 """
 
@@ -112,7 +113,16 @@ def _transpose(node: Node) -> Node | None:
     return None
 
 
+def _sum(node: Node) -> Node | None:
+    """Over rows of the batch and more: each row's sum, and then over rows."""
+    (x,), axes = node.operands, node.attrs
+    if axes[:1] != (0,) or len(axes) == 1 or x.shape[0] % BATCH:
+        return None
+    return make("sum", make("sum", x, attrs=axes[1:]), attrs=(0,))
+
+
 _RULES = {
+    "sum": _sum,
     "add": _add,
     "sub": _sub,
     "mul": _mul,
