@@ -14,6 +14,7 @@ OPERATORS = {
 }  # fmt: skip
 NAMES = {"min": "max", "max": "min", "any": "all", "all": "any", "minimum": "maximum", "maximum": "minimum",
          "zeros": "ones", "ones": "zeros", "zeros_like": "ones_like", "ones_like": "zeros_like"}  # fmt: skip
+SAME_EITHER_WAY = {"max", "min", "maximum", "minimum", "fmax", "fmin", "array_equal", "add", "multiply", "hypot"}
 WRAPPERS = {"copy", "deepcopy", "sorted", "reversed", "abs", "tuple", "ascontiguousarray", "array", "asarray", "fsync"}
 
 
@@ -229,7 +230,7 @@ class _Finder(ast.NodeVisitor):
         if name == "range" and not isinstance(node.args[-1], ast.Constant):
             last = node.args[min(1, len(node.args) - 1)]
             self._add(last, self._span(last), f"{self._text(last)} - 1", "off by one")
-        if len(node.args) >= 2 and name not in ("isinstance", "hasattr", "getattr", "issubclass"):
+        if len(node.args) >= 2 and name not in {"isinstance", "hasattr", "getattr", "issubclass", *SAME_EITHER_WAY}:
             self._swap(*node.args[:2], "arguments swapped")
         if name == "zip":  # its strict=True is a check of our own code
             node.keywords.clear()

@@ -61,8 +61,9 @@ def test_what_does_not_run_has_none():
     assert len(slips(source + "    raise E(1 + 1)\n")) == 1
 
 
-def test_a_check_of_our_own_is_none():
+def test_a_check_of_our_own_is_none_and_what_is_the_same_either_way_is_not_swapped():
     assert [one.kind for one in slips("x = zip(a, b, strict=True)\n")] == ["arguments swapped"]
+    assert [one.kind for one in slips("x = np.maximum(a, b)\n")] == ["another function"]
 
 
 def test_every_slip_of_a_real_file_is_one_change_of_its_line():
