@@ -10,6 +10,7 @@ would be |D(h_k) - value| h_k / h. This finds single precision inside f, cancell
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,7 +83,7 @@ def extrapolate(table: Array, at: Array, rounding: Array, power: int) -> tuple[A
     ok = np.isfinite(table)
     table = np.where(ok, table, np.nan)
     best, error = np.full(table.shape[1], np.nan), np.full(table.shape[1], np.inf)
-    level = table
+    level, every = table, np.arange(table.shape[1])
     for order in range(min(ORDER, count - 1) + 1):
         if order == 0:
             gap = np.abs(np.diff(table, axis=0))
@@ -95,16 +96,21 @@ def extrapolate(table: Array, at: Array, rounding: Array, power: int) -> tuple[A
             level = higher
         smallest = h[order:]  # of the steps that each extrapolation rests on
         off = np.abs(table[None] - level[:, None]) * at[None, :, None]
-        off[np.arange(count)[None, :] <= np.arange(order, count)[:, None]] = 0.0
-        seen = np.fmax.reduce(np.where(ok[None], off, 0.0), axis=1)
+        seen = np.fmax.reduce(np.where(ok[None] & _beyond(order, count), off, 0.0), axis=1)
         total = spread + (rounding + seen) / smallest
         total = np.where(np.isfinite(total), total, np.inf)
-        pick = np.argmin(total, axis=0)[None]
-        candidate = np.take_along_axis(total, pick, 0)[0]
+        pick = np.argmin(total, axis=0), every
+        candidate = total[pick]
         better = candidate < error
-        best = np.where(better, np.take_along_axis(level, pick, 0)[0], best)
+        best = np.where(better, level[pick], best)
         error = np.where(better, candidate, error)
     return best, error
+
+
+@cache
+def _beyond(order: int, count: int) -> Array:
+    """(count - order, count, 1): which steps are smaller than those that each extrapolation rests on."""
+    return (np.arange(count)[None, :] > np.arange(order, count)[:, None])[:, :, None]
 
 
 def without_absorbed(table: Array, at: Array, size: Array) -> Array:
