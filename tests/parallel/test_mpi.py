@@ -93,7 +93,7 @@ def test_a_rank_that_raises_ends_the_job_with_its_message(tmp_path):
 
 
 @needs_mpi
-@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=slow)])
+@pytest.mark.parametrize("kills", [1, pytest.param(10, marks=slow)])
 def test_a_killed_rank_ends_the_job_and_the_last_checkpoint_is_whole(kills, tmp_path):
     rng, steps = random.Random(kills), []
     for _ in range(kills):

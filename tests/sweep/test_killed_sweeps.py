@@ -91,8 +91,8 @@ def in_the_middle(path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kills", "trials", "steps"), [(1, 2, 500), (20, 22, 1200)])
-def test_a_trial_whose_worker_is_killed_goes_on_from_its_checkpoint(kills, trials, steps, spec, tmp_path):
+def test_a_trial_whose_worker_is_killed_goes_on_from_its_checkpoint(spec, tmp_path):
+    kills, trials, steps = 10, 12, 800
     made, over, killed = spec(trials=trials, steps=steps), threading.Event(), []
     killer = threading.Thread(target=lambda: killed.append(kill_workers(tmp_path / "sweep", kills, kills, over)))
     killer.start()
@@ -142,8 +142,8 @@ def test_ten_deaths_end_the_trial_and_each_is_counted(ours, objectives_on_path, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kills", [1, 10])
-def test_a_killed_driver_is_gone_on_with_and_no_trial_is_lost_or_counted_twice(kills, spec, tmp_path):
+def test_a_killed_driver_is_gone_on_with_and_no_trial_is_lost_or_counted_twice(spec, tmp_path):
+    kills = 5
     spec(trials=3 + kills, steps=600)
     rng, folder = random.Random(kills), tmp_path / "sweep"
     command = [sys.executable, "-m", "minirnn", "sweep", "--workers", "2"]
