@@ -123,7 +123,9 @@ def check(*words):
     return done.exit_code, done.output
 
 
-def test_the_builtin_cells_pass():
+def test_the_builtin_cells_pass(monkeypatch):
+    compare = derivations.compare
+    monkeypatch.setattr(derivations, "compare", lambda cell, seed: compare(cell, seed=seed, steps=3, batch=2))
     code, output = check()
     assert code == 0, output
     for word in ("LSTM", "GRU", "RNN relu", "BPTT", "RTRL", "complex", "finite", "PASS"):
