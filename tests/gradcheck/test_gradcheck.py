@@ -144,6 +144,8 @@ def test_the_callers_arrays_are_never_touched(writer):
 def test_constants_are_not_moved_and_their_names_are_those_of_the_signature():
     mask_sum = []
     f = lambda x, mask: (mask_sum.append(mask.sum()), (x * mask))[1]
+    assert gradcheck(f, X, np.ones(3), vjp=lambda g, x, mask: (g * mask, g * x), argnums=0).ok  # of all, one is asked
+    assert gradcheck(f, X, np.ones(3), vjp=lambda g, x, mask: (g * mask, "none"), argnums=0).ok
     assert gradcheck(f, X, np.ones(3), vjp=lambda g, x, mask: (g * mask,), argnums=0).ok
     assert set(mask_sum) == {3.0}
     report = gradcheck(f, X, np.ones(3), vjp=lambda g, x, mask: (g * mask, 0 * mask))

@@ -44,6 +44,19 @@ def test_a_pattern_is_recognised_and_names_its_argument(name):
     assert found[0] in str(report)
 
 
+def test_a_matrix_that_may_not_be_transposed_is_no_explanation():
+    w = np.array([[1.0, 0.1, 0.1], [1.0, 2.0, 0.1], [3.0, 1.5, 2.0]])
+
+    def backward(g, x, w):
+        if abs(w[0, 2]) > abs(w[2, 0]):
+            raise np.linalg.LinAlgError("an upper one")
+        return g @ w.T * [1.3, 0.77, 1.11], x.T @ g
+
+    report = gradcheck(lambda x, w: x @ w, np.array([[1.0, 3.0, -2.0]]), w, vjp=backward)
+    assert report.kind == "mismatch"
+    assert "transpose" not in str(report)
+
+
 @pytest.mark.parametrize("bound", [0.5, 2.0])
 def test_a_bound_that_several_coordinates_share_is_called_clipping(bound):
     x = np.linspace(-1, 1, 12)
