@@ -83,6 +83,8 @@ def test_chrono_spreads_how_long_units_keep(rng):
     for keep, zero in ((lstm[1], lstm[2:]), (gru[1], gru[::2])):
         assert not zero.any()
         assert np.histogram(np.exp(keep), 7, (1, 49))[0].min() > 100
+        assert np.histogram(np.exp(keep), 48, (1, 49))[0].min() > 0
+        assert (np.exp(keep).min() >= 1) & (np.exp(keep).max() <= 49)
 
 
 def test_a_model_is_initialised_by_the_first_glob_that_matches(rng):

@@ -11,7 +11,7 @@ from minirnn import GRU, Embedding, Linear, Sequential
 from minirnn.data import streams
 from minirnn.optim import SGD
 from minirnn.parallel import DifferentRanksError
-from minirnn.train import Checkpoints, EarlyStopping, fit
+from minirnn.train import Checkpoints, EarlyStopping, TrainConfig, fit, task_experiment
 from minirnn.train.language_model import next_token_loss
 
 TOKENS = np.random.default_rng(0).integers(0, 7, 101)
@@ -90,6 +90,16 @@ def test_noise_that_becomes_different_on_a_rank_is_never_saved(tmp_path):
     with pytest.raises(DifferentRanksError, match=r"the replicas differ: rng\.state\.state on rank 1"):
         on_ranks(2, go)
     assert not Checkpoints(tmp_path).paths()
+
+
+@pytest.mark.parametrize("task", ["reber", "adding"])
+def test_a_task_is_scored_on_several_ranks_as_on_one(task):
+    def scores(comm):
+        experiment = task_experiment(TrainConfig(task=task, steps=1, hidden=8, batch=4), comm)
+        return experiment.validate(experiment.model)
+
+    for found in on_ranks(3, scores):
+        assert found == pytest.approx(scores(None))
 
 
 def test_the_best_weights_are_restored_on_every_rank():
