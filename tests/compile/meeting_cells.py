@@ -27,6 +27,10 @@ class OneLine(minirnn.Cell):
         return h, h
 
 
+def _beside(h, a):
+    return np.concatenate([tanh(h), tanh(a)], axis=1)
+
+
 MEETING = {
     "sum over rows": lambda p, h, a: a + h - 0.2 * np.sum(h, axis=0, keepdims=True),
     "sum of everything": lambda p, h, a: a + 0.1 * np.sum(h) + h,
@@ -38,6 +42,7 @@ MEETING = {
     "mean of rows": lambda p, h, a: a + h - np.mean(h, axis=0),
     "batch normalisation": lambda p, h, a: h + p.v * (a - np.mean(a, axis=0)) / np.sqrt(np.var(a, axis=0) + 0.1),
     "spread of rows": lambda p, h, a: a + h / (1.0 + np.std(np.concatenate([a, h]), axis=0, ddof=1, keepdims=True)),
+    "masks of rows": lambda p, h, a: a + h @ ((h > 0).T @ a) + np.sum((a > 0) * a, axis=0) * h,
     "number of rows": lambda p, h, a: a * len(h) + h,
     "rows by number": lambda p, h, a: a + np.sum(h[[0, 0]] * p.u[[1, 1]], axis=0),
     "every other of pairs": lambda p, h, a: a + 0.1 * (h[:, :2] @ a[:, ::2].T) @ a,
@@ -49,6 +54,7 @@ MEETING = {
     "halves turned": lambda p, h, a: a + np.reshape(np.swapaxes(np.reshape(h.T, (2, 2, -1)), 0, 1), (H, -1)).T,
 }
 SEVERAL = {
+    "halves of a part": lambda p, h, a: np.reshape(np.reshape(_beside(h, a)[:, 2:6], (-1, 2)) * p.v[:2], (-1, H)) + a,
     "weights in front": lambda p, h, a: a + (p.u @ h.T).T,
     "halves of rows": lambda p, h, a: np.reshape(tanh(np.reshape(h, (-1, 2)) + p.v[:2]), (-1, H)) + a,
     "product of halves": lambda p, h, a: np.reshape(np.reshape(h, (-1, 2)) @ p.u[:2, :2], (-1, H)) + a,

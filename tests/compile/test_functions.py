@@ -45,6 +45,16 @@ MIDDLES = {  # of a (B, 6) and h (B, 6), to (B, 6)
     "where": lambda a, h: np.where(a > h, a, 0.5 * h) + np.where(h <= 0, 1.0, a) + np.where(a == a, h, a),
     "masks": lambda a, h: (a > 0) * h + (a >= h) * a * (h < 0.3) + (h != a) * 0.1,
     "logic": lambda a, h: np.where(np.logical_and(a > 0, h > 0), a, h) + np.where(np.logical_or(a > 0.3, h < 0), h, a),
+    "products of masks": lambda a, h: (
+        (h > 0) @ MATRIX + np.dot(a > h, MATRIX.T) + ((a > 0) * 2) @ onp.arange(36).reshape(6, 6)
+    ),
+    "masks moved": lambda a, h: (
+        h * (a > 0)[:, [1, 0, 0, 5, 4, 2]]
+        + np.where(np.concatenate([a[:, :2] > 0, h[:, 2:] > 0], axis=1), a, h)
+        + np.cumsum(h > 0, axis=1) * a
+        + np.mean(a > h, axis=1, keepdims=True)
+        + FLAT(np.swapaxes(CUBE(h > 0), 1, 2)) * np.einsum("bi,ij->bj", a > 0, MATRIX)
+    ),
     "not, isfinite": lambda a, h: (
         np.where(np.logical_not(a > 0), a, h) + np.where(np.isfinite(a), h, 0.0) * np.where(np.isnan(h), 0.0, a)
     ),

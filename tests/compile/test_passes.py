@@ -10,6 +10,7 @@ from minirnn.compile import build, passes, sequence
 from minirnn.compile.ir import BATCH, Graph, const, evaluate, input_node, make
 from minirnn.compile.passes import PASSES, optimised
 from minirnn.compile.passes.algebra import algebra
+from minirnn.compile.passes.alike import alike
 from minirnn.compile.passes.fold import fold
 from minirnn.compile.passes.join import join
 from minirnn.compile.passes.narrow import narrow
@@ -19,7 +20,7 @@ from minirnn.compile.passes.unfold import unfold
 from minirnn.compile.place import place
 from minirnn.compile.trace import trace
 
-ALL = [fold, share, algebra, join, regroup, narrow, unfold]
+ALL = [fold, share, algebra, join, regroup, narrow, unfold, alike]
 SOME = ["LSTM", "GRU", "MGU", "TauGRU", "LayerNormLSTM", "mLSTM", "LRU", "ClockworkRNN", "LMU", "ConvLSTM"]
 
 

@@ -97,6 +97,8 @@ def running(op: str) -> Any:
         if any(value is not None for value in options.values()):
             raise CannotCompile(f"{op} with {', '.join(options)}")
         x = as_node(x)
+        if x.dtype.kind == "b":
+            x = make("cast", x, attrs=(np.dtype(np.int64),))
         if axis is None:
             x, axis = reshaped(x, (int(np.prod(x.shape)),)), 0
         (axis,) = axes_of(x, axis)

@@ -6,6 +6,7 @@ algebra    what derivative rules leave, as a person would write it
 join       parts of gates together again, and products with them
 regroup    sums and products in the order in which their terms are known
 unfold     convolutions, for code that has loops: windows and products
+alike      both sides of a product in its precision, for native code
 narrow     slices towards the inputs, for code that fuses
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 from minirnn.compile.ir import Graph
 from minirnn.compile.passes.algebra import algebra
+from minirnn.compile.passes.alike import alike
 from minirnn.compile.passes.fold import fold
 from minirnn.compile.passes.join import join
 from minirnn.compile.passes.narrow import narrow
@@ -24,7 +26,7 @@ __all__ = ["FUSING", "PASSES", "optimised"]
 
 Pass = Callable[[Graph], Graph]
 PASSES: tuple[Pass, ...] = (fold, share, algebra, fold, share, join, fold, algebra, regroup, share)
-FUSING: tuple[Pass, ...] = (unfold, *PASSES, narrow, fold, share)
+FUSING: tuple[Pass, ...] = (unfold, alike, *PASSES, narrow, fold, share)
 
 
 def optimised(graph: Graph, passes: Sequence[Pass] = PASSES) -> Graph:
