@@ -88,10 +88,10 @@ _BundleSpace.register(Bundle)
 
 def call(rule: Rule, arrays: Arrays) -> tuple[Any, ...]:
     """The rule's results for these arrays, differentiable where one of them is."""
-    if not any(isbox(array) for array in arrays):
-        return rule.forward(arrays, keep=False)[0]
-    keep = any(_needs_backward(array) for array in arrays)
     boxed = [i for i, array in enumerate(arrays) if isbox(array)]
+    if not boxed:
+        return rule.forward(arrays, keep=False)[0]
+    keep = any(_needs_backward(arrays[i]) for i in boxed)
     trace = arrays[boxed[0]]._trace
     if all(arrays[i]._trace == trace and not isbox(arrays[i]._value) for i in boxed):
         return _call_in_one_trace(rule, keep, arrays, boxed)

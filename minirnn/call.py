@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from minirnn import tree
 from minirnn.boxes import check_alive, shape_of
 from minirnn.checks import check_lengths, check_positive, nested_as
@@ -11,16 +13,21 @@ from minirnn.module import Array, Module
 __all__ = ["Call"]
 
 
+def _is_plain(array: Any) -> bool:
+    return type(array) is np.ndarray
+
+
 class Call:
     """Checked arguments of `scan`.
 
-    columns, states: the leaves of xs and state; rebuild_xs, rebuild_state: their nestings. steps, batch: T and B.
+    arrays: the cell's, a shared one as often as it is held. columns, states: the leaves of xs and state; rebuild_xs,
+    rebuild_state: their nestings. steps, batch: T and B.
     lengths: (B,) integers or None; every: as checkpoint_every.
     """
 
     __slots__ = (
-        "batch", "cell", "columns", "every", "lengths", "rebuild_state", "rebuild_xs", "reverse", "state", "states",
-        "steps", "xs",
+        "arrays", "batch", "cell", "columns", "every", "lengths", "rebuild_state", "rebuild_xs", "reverse", "state",
+        "states", "steps", "xs",
     )  # fmt: skip
     columns: Sequence[Any]
     states: Sequence[Any]
@@ -29,10 +36,8 @@ class Call:
 
     def __init__(self, cell: Any, state: Any, xs: Any, lengths: Any, reverse: bool, every: int | None):
         """ValueError, TypeError: what `scan` says of its arguments."""
-        check_alive((state, xs), "scan")
-        if isinstance(cell, Module):
-            check_alive(cell, f"scan: {type(cell).__name__}")
-        elif not callable(cell):
+        self.arrays: list[Any] = list(cell._arrays()) if isinstance(cell, Module) else []
+        if not isinstance(cell, Module) and not callable(cell):
             raise TypeError(f"scan: {type(cell).__name__} came as cell, a Cell or a step function was expected")
         if type(state) in (tuple, list) and isinstance(cell, Module) and hasattr(cell, "initial_state"):
             state = nested_as(cell.initial_state(len(state[0]) if state else 1), state)
@@ -41,6 +46,9 @@ class Call:
         self.cell, self.state, self.xs, self.reverse, self.every = cell, state, xs, reverse, every
         self.columns, self.rebuild_xs = tree.flatten(xs)
         self.states, self.rebuild_state = tree.flatten(state)
+        if not all(map(_is_plain, [*self.columns, *self.states, *self.arrays])):
+            check_alive((state, xs), "scan")
+            check_alive(cell, f"scan: {type(cell).__name__}")
         self.steps, self.batch = self._steps_and_batch()
         self.lengths: Array | None = None if lengths is None else check_lengths(lengths, self.steps, self.batch)
 

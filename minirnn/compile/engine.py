@@ -102,7 +102,7 @@ def _find(call: Call) -> _Found | _Refused:
     if 0 in (call.steps, call.batch):
         return _Refused("there is no step, or no row", False)
     try:
-        key = call_key(call.cell, call.state, call.xs)
+        key = call_key(call)
         found = _known.get(key)
     except (Unhashable, TypeError) as error:
         return _refused(str(error))

@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from minirnn.boxes import unboxed
+from minirnn.call import Call
 from minirnn.compile.ir import BATCH
 from minirnn.compile.values import LIBRARIES, Unhashable, plain
 from minirnn.compile.walk import Walk, walk
@@ -113,11 +114,10 @@ def _arrays_key(nesting: Any, cut: int) -> Any:
     return array.dtype.char, array.shape if cut < 0 else (BATCH, *array.shape[cut + 1 :])
 
 
-def call_key(cell: Module, state: Any, xs: Any) -> Any:
+def call_key(call: Call) -> Any:
     """The key of a call of scan. Unhashable: names what cannot be compared."""
-    arrays = list(cell._arrays())
-    leaves = tuple([_arrays_key(array, -1) for array in arrays])
-    return _module_key(cell), leaves, _shared(arrays), _arrays_key(state, 0), _arrays_key(xs, 1)
+    leaves = tuple([_arrays_key(array, -1) for array in call.arrays])
+    return _module_key(call.cell), leaves, _shared(call.arrays), _arrays_key(call.state, 0), _arrays_key(call.xs, 1)
 
 
 def _shared(arrays: list[Any]) -> Any:

@@ -13,7 +13,7 @@ from minirnn.compile import sequence
 from minirnn.compile.moving import Gradient, Moving, are_floats
 from minirnn.compile.order import Order
 from minirnn.compile.program import Program
-from minirnn.module import Array, Module
+from minirnn.module import Array
 from minirnn.transform import jvp
 
 __all__ = ["run"]
@@ -31,17 +31,14 @@ def run(call: Call, program: Program, rebuild: Callable[..., Any], moving: Movin
     if call.lengths is not None and not (program.layout.row_wise and call.lengths.any()):
         return reference.run(call.cell, call.state, call.xs, call.lengths, call.reverse, call.every)
     rule = Compiled(call, program, moving)
-    results = bundle.call(rule, [*call.columns, *call.states, *_arrays_of(call.cell)])
+    results = bundle.call(rule, [*call.columns, *call.states, *_arrays_of(call)])
     count = len(program.layout.outputs)
     return call.rebuild_state(results[count:]), rebuild(results[:count])
 
 
-def _arrays_of(cell: Module) -> list[Any]:
+def _arrays_of(call: Call) -> list[Any]:
     """The cell's distinct arrays, in the order in which the tree module finds them."""
-    found = list(cell._arrays())
-    if len({id(array) for array in found}) == len(found):
-        return found
-    return tree.leaves(cell)
+    return call.arrays if len(set(map(id, call.arrays))) == len(call.arrays) else tree.leaves(call.cell)
 
 
 class Compiled(bundle.Rule):

@@ -15,6 +15,7 @@ import pytest
 from compile_cases import error, problem
 
 import minirnn
+from minirnn.call import Call
 from minirnn.compile.key import Unhashable, call_key
 from minirnn.functional import linear, tanh
 
@@ -42,7 +43,7 @@ def made(factor, size=3):
 
 def key(cell, steps=4, batch=2, dtype=np.float64):
     xs = np.ones((steps, batch, 2), dtype)
-    return call_key(cell, cell.initial_state(batch), xs)
+    return call_key(Call(cell, cell.initial_state(batch), xs, None, False, None))
 
 
 def test_a_new_batch_and_length_have_the_same_key():
@@ -82,7 +83,7 @@ def test_a_functions_changed_code_has_another_key(monkeypatch):
 
 def test_a_changed_option_and_another_dtype_have_other_keys():
     cells = [minirnn.cells.make("cornn", 2, 3, dt=dt, dtype=dtype) for dt in (0.1, 0.2) for dtype in ("f4", "f8")]
-    keys = [call_key(c, c.initial_state(2), np.ones((3, 2, 2), c.dtype)) for c in cells]
+    keys = [key(c, 3, 2, c.dtype) for c in cells]
     assert len(set(keys)) == 4
 
 
@@ -206,8 +207,7 @@ def test_which_arrays_are_tied_is_part_of_the_key(first, second):
     cells = [three(3, 3, rng=np.random.default_rng(0), dtype=np.float64) for _ in range(3)]
     minirnn.tie(cells[0], "u", "v")
     minirnn.tie(cells[1], first, second)
-    xs = np.ones((4, 2, 3))
-    keys = [call_key(cell, cell.initial_state(2), xs) for cell in cells]
+    keys = [key(cell) for cell in cells]
     assert len(set(keys)) == 3 if (first, second) == ("w", "v") else keys[0] != keys[2]
     for cell in cells:
         assert error(problem(cell)) < 1e-10
