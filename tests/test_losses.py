@@ -80,6 +80,17 @@ def test_binary_cross_entropy_of_huge_logits_is_right(dtype):
     assert np.allclose(g, [0, 1, -0.5, 0, 0, 0.5])
 
 
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_a_logit_that_is_not_finite_spoils_its_own_row_alone(value):
+    logits, targets = np.zeros((3, 4)), np.array([0, 1, 2])
+    logits[1, 3] = value
+    with np.errstate(invalid="ignore"):
+        gradient = minirnn.grad(lambda x: cross_entropy(x, targets))(logits)
+        assert not np.isfinite(cross_entropy(logits, targets))
+    assert np.array_equal(gradient[::2], minirnn.grad(lambda x: cross_entropy(x, targets))(np.zeros((3, 4)))[::2])
+    assert np.isnan(gradient[1]).any()
+
+
 def test_ignored_entries_do_not_count_even_where_logits_are_nan():
     x = np.array([[0.0, 0.0], [np.nan, np.nan]])
     loss = lambda x: cross_entropy(x, np.array([1, -1]), ignore_index=-1)

@@ -67,6 +67,21 @@ def test_no_two_curves_of_a_flow_differ_by_colour_alone():
     assert len(set(looks)) == len(looks) == 4
 
 
+def test_a_flow_is_drawn_over_its_lags():
+    plot, (flow,) = drawn("plot_flow")
+    lines = [line.get_xydata() for line in plot(flow).get_lines()]
+    values = flow.input["h"].frobenius
+    lags = np.arange(len(values))
+    assert np.array_equal(lines[0], np.stack([lags, np.median(values, axis=1)], 1))
+    assert np.array_equal(lines[1], np.stack([lags, flow.predicted["h"].frobenius], 1))
+    for line, norms in zip(lines[2:], (flow.memory.along, flow.memory.through_gates), strict=True):
+        x, y = line.T
+        shown = np.isfinite(y)
+        assert np.array_equal(x, np.arange(1, len(norms.frobenius)))
+        assert np.array_equal(y[shown], np.median(norms.frobenius, axis=1)[1:][shown])
+        assert shown.sum() >= len(x) - 1 > 4
+
+
 def test_without_matplotlib_the_error_says_what_to_install_and_the_rest_works():
     code = (
         "import sys; sys.modules['matplotlib'] = None\n"

@@ -1,5 +1,6 @@
 """The report as a file, and in a browser."""
 
+import base64
 import json
 import re
 
@@ -10,6 +11,7 @@ from test_reading import model_for
 
 from minirnn import analysis
 from minirnn.analysis.graphemes import graphemes
+from minirnn.analysis.reading import read_along
 from minirnn.data import Vocabulary
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'minirnn[plot]'")
@@ -51,6 +53,19 @@ def test_the_page_holds_its_data_and_asks_nobody_for_anything(path):
     assert [array["name"] for array in data["layers"][0]["arrays"]] == ["h", "c", "keep", "write", "show"]
     assert [found["what"] for found in data["layers"][0]["tracking"]] == list(analysis.PROPERTIES)
     assert page.count("<figure class=") == 7  # saturation, flow and singular values of two cells, and the curves
+
+
+def test_what_was_read_is_in_the_page_as_bytes(path, tokenizer):
+    reading, data = read_along(model_for(tokenizer), tokenizer, TEXT), data_of(path.read_text())
+    unpacked = lambda text, low, high: low + np.frombuffer(base64.b64decode(text), np.uint8) / 255 * (high - low)
+    assert np.abs(unpacked(data["probabilities"], 0, 1) - np.ravel(reading.probabilities)).max() < 0.5 / 255 + 1e-9
+    assert data["each"] == reading.likeliest.shape[1]
+    assert data["read"] == reading.tokens.tolist()
+    for layer, values in zip(data["layers"], reading.cells.values(), strict=True):
+        for array in layer["arrays"]:
+            step = (array["high"] - array["low"]) / 255
+            shown = unpacked(array["values"], array["low"], array["high"]).reshape(-1, array["units"])
+            assert np.abs(shown - values[array["name"]]).max() < 0.5 * step + 1e-6
 
 
 @pytest.mark.slow
