@@ -14,7 +14,12 @@ TESTS = {
     "compile": ["tests/compile", "tests/test_engines.py"],
     "layers": ["tests/layers", "tests/layers/cells", "tests/test_summary.py"],
     "gradcheck": ["tests/gradcheck", "tests/cli/test_check.py"],
-    "train": ["tests/train", "tests/cli/test_train_options.py", "tests/cli/test_train_and_sample.py"],
+    "train": [
+        "tests/train",
+        "tests/parallel/test_same_batches.py",
+        "tests/cli/test_train_options.py",
+        "tests/cli/test_train_and_sample.py",
+    ],
     "data": ["tests/data", "tests/data/tasks"],
     "optim": ["tests/optim"],
     "interop": ["tests/interop", "tests/cli/test_export.py"],
