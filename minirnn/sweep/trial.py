@@ -12,6 +12,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -143,10 +144,8 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         return []
     found = []
     for line in path.read_bytes().split(b"\n")[:-1]:
-        try:
+        with suppress(ValueError):  # a writer was killed in the middle of it, and the next began a new line
             found.append(json.loads(line))
-        except ValueError:
-            continue  # a writer was killed in the middle of it, and the next began a new line
     return found
 
 

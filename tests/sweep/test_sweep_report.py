@@ -1,5 +1,6 @@
 """What a sweep's tables and picture say."""
 
+import csv
 import io
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from minirnn.sweep import Outcome, Result, Standing, Tried, plot_sweep
-from minirnn.sweep.report import best_table, standing_table
+from minirnn.sweep.report import best_table, standing_table, write_csv
 
 REASON = "ImportError: pip install 'minirnn[digits]' [/or] else"
 
@@ -72,6 +73,17 @@ def test_a_sweep_in_which_nothing_finished_is_drawn_too(axes):
     scores, shares = axes(Result([TRIALS[1]], None, {}, []))
     assert list(lines(scores)) == ["failed"]
     assert "too few" in shares.texts[0].get_text()
+
+
+def test_the_file_has_a_row_for_each_trial(tmp_path):
+    other = Tried(6, {"cell": "gru"}, "finished", 1.5, "", 30.12345, 61.98765, 2, Path("6"))
+    write_csv(Result([*TRIALS, other], other, {}, []), tmp_path / "trials.csv")
+    with (tmp_path / "trials.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["trial"] for row in rows] == list("0123456")
+    assert list(rows[6].values()) == ["6", "finished", "1.5", "30.123", "61.988", "2", "", "6", "", "gru"]
+    assert list(rows[1].values()) == ["1", "failed", "", "0.0", "90.0", "1", REASON, "1", "0.01", ""]
+    assert rows[5]["ended"] == ""
 
 
 def printed(table):
