@@ -37,6 +37,7 @@ MORE = {
     "checks.py": ["tests/layers/test_lengths.py", "tests/test_engines.py"],
     "loop.py": ["tests/test_reference.py", "tests/test_engines.py"],
     "late.py": ["tests/test_engines.py"],
+    "padding.py": ["tests/layers/test_undefined_steps.py", "tests/layers/test_padded_batches.py"],
     "printing.py": ["tests/test_module.py", "tests/test_summary.py"],
     "threads.py": ["tests/test_threads.py", "tests/compile/test_tiers_and_threads.py"],
     "whole_file.py": ["tests/test_whole_file.py", "tests/train/test_faults.py"],
