@@ -63,6 +63,7 @@ def test_a_mask_may_differ_from_query_to_query(kind, rng):
     attention, query, memory = problem(kind, rng, steps=5)
     causal = onp.broadcast_to(onp.tri(5, dtype=bool)[:, None], (5, 3, 5))
     context, weights = attention(query, memory, mask=causal, lengths=onp.array([5, 4, 3]))
+    assert onp.array_equal(attention(query, memory, mask=causal.tolist(), lengths=[5, 4, 3])[0], context)
     assert (weights[~causal] == 0).all()
     for t in range(5):
         expected = attention(query[t], memory, lengths=onp.minimum([5, 4, 3], t + 1))[0]

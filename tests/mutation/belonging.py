@@ -40,6 +40,7 @@ MORE = {
     "padding.py": ["tests/layers/test_undefined_steps.py", "tests/layers/test_padded_batches.py"],
     "printing.py": ["tests/test_module.py", "tests/test_summary.py"],
     "threads.py": ["tests/test_threads.py", "tests/compile/test_tiers_and_threads.py"],
+    "tier.py": ["tests/compile/test_tiers_and_threads.py"],
     "whole_file.py": ["tests/test_whole_file.py", "tests/train/test_faults.py"],
 }
 
