@@ -70,6 +70,7 @@ def innermost(box):
         (lambda a, h: a + h[0, onp.array([2, 0, 1])], "an array and a number"),
         (lambda a, h: a + np.sort(h, axis=1), "sort"),
         (lambda a, h: a + np.sum(h[:5], axis=0), "another size of the batch"),
+        (lambda a, h: a / min(len(h), 12) + np.mean(h, axis=0), "leaves its trace"),
         (lambda a, h: a + float(onp.sum(innermost(h) > 0)), "leaves its trace"),
         (lambda a, h: a + onp.random.default_rng().standard_normal(3), "leaves its trace"),
         (lambda a, h: a + minirnn.stop_gradient(h), "leaves its trace"),
