@@ -31,6 +31,11 @@ class Rows(Text):
         """The pointer, `times` strides of `by` numbers further."""
         return self.address(pointer, self.times(self.size(by), times), _stored(dtype))
 
+    def _along(self, refs: Sequence[Ref], pointers: Sequence[str], k: int, *entries: str) -> list[str]:
+        """The pointers, moved along the k-th axis to one entry, or each to its own."""
+        given = zip(refs, pointers, entries * len(refs) if len(entries) == 1 else entries, strict=True)
+        return [self._moved(p, ref.strides[k], entry, ref.dtype) for ref, p, entry in given]
+
     def _read(self, ref: Ref, pointer: str, column: str, mask: str | None) -> str:
         """The vector of a row's entries from `column` on."""
         stride, kind = ref.strides[-1] if ref.strides else 0, _stored(ref.dtype)
@@ -94,9 +99,7 @@ class Rows(Text):
             pointers = [self._moved(s, ref.row, row, ref.dtype) for s, ref in zip(starts, refs, strict=True)]
             for depth, dim in enumerate(work.dims[:-1]):
                 entry = stack.enter_context(self.loop(f"axis {depth}", "0", self.size(dim)))
-                pointers = [
-                    self._moved(p, ref.strides[depth], entry, ref.dtype) for p, ref in zip(pointers, refs, strict=True)
-                ]
+                pointers = self._along(refs, pointers, depth, entry)
             self._columns(
                 self.size(work.dims[-1]) if work.dims else "1",
                 lambda column, mask: self._entries(work, pointers, column, mask),
@@ -170,9 +173,7 @@ class Rows(Text):
             outer = work.free[:-1] if sideways and not across else work.free
             for depth, dim in enumerate(outer):
                 entry = stack.enter_context(self.loop(f"axis {depth}", "0", self.size(dim)))
-                pointers = [
-                    self._moved(p, ref.strides[depth], entry, ref.dtype) for p, ref in zip(pointers, refs, strict=True)
-                ]
+                pointers = self._along(refs, pointers, depth, entry)
             if sideways and not across:
                 self._columns(
                     self.size(work.free[-1]),
@@ -185,13 +186,7 @@ class Rows(Text):
             with ExitStack() as inner:
                 for depth, dim in enumerate(work.axes[:-1]):
                     entry = inner.enter_context(self.loop(f"inner {depth}", "0", self.size(dim)))
-                    pointers = [
-                        *[
-                            self._moved(p, ref.strides[free + depth], entry, ref.dtype)
-                            for p, ref in zip(pointers[:-1], work.sources, strict=True)
-                        ],
-                        pointers[-1],
-                    ]
+                    pointers[:-1] = self._along(work.sources, pointers[:-1], free + depth, entry)
                 self._columns(
                     self.size(work.axes[-1]),
                     lambda column, mask: self._gather(work, pointers, column, mask, total, start),
@@ -228,10 +223,7 @@ class Rows(Text):
             now = list(pointers)
             for depth, dim in enumerate(work.axes):
                 entry = inner.enter_context(self.loop(f"inner {depth}", "0", self.size(dim)))
-                now[:-1] = [
-                    self._moved(p, ref.strides[free + depth], entry, ref.dtype)
-                    for p, ref in zip(now[:-1], work.sources, strict=True)
-                ]
+                now[:-1] = self._along(work.sources, now[:-1], free + depth, entry)
             value = self._product(work, now, column, mask, free - 1)
             before = self.value(f"load {self.vector(kind)}, ptr {total}")
             self.put(f"store {self.vector(kind)} {self._joined(work.op, kind, before, value)}, ptr {total}")
@@ -268,10 +260,10 @@ class Rows(Text):
             here = stack.enter_context(self.loop("number", "0", self.size(work.dims[axis])))
             there = self.value(f"load i64, ptr {self.address(self.variables[work.numbers], here, 'i64')}")
             places = (here, there) if work.add else (there, here)
-            pointers = self._along(refs, pointers, axis, places)
+            pointers = self._along(refs, pointers, axis, *places)
             for k in others[:-1]:
                 entry = stack.enter_context(self.loop(f"axis {k}", "0", self.size(work.dims[k])))
-                pointers = self._along(refs, pointers, k, (entry, entry))
+                pointers = self._along(refs, pointers, k, entry)
             last = [ref._replace(strides=tuple([ref.strides[k] for k in others[-1:]])) for ref in refs]
 
             def move(column: str, mask: str | None) -> None:
@@ -281,10 +273,6 @@ class Rows(Text):
                 self._write(last[1], pointers[1], column, value, mask)
 
             self._columns(self.size(work.dims[others[-1]]) if others else "1", move)
-
-    def _along(self, refs: Sequence[Ref], pointers: Sequence[str], k: int, entries: Sequence[str]) -> list[str]:
-        given = zip(refs, pointers, entries, strict=True)
-        return [self._moved(p, ref.strides[k], entry, ref.dtype) for ref, p, entry in given]
 
 
 _STARTS = {"sum": 0.0, "prod": 1.0, "amax": -np.inf, "amin": np.inf}
