@@ -100,9 +100,10 @@ def run_job(objective: Callable[[dict[str, Any], Trial], float], job: Job) -> Ou
 
     try:
         with limited(job.threads):
-            trial = Trial(job.number, Path(job.folder))
-            if len(attempts(trial.folder)) - job.before > MOST_LOSSES:
+            folder = Path(job.folder)
+            if len(attempts(folder)) - job.before >= MOST_LOSSES:  # a scheduler that is not ours begins again by itself
                 return worker_lost()
+            trial = Trial(job.number, folder)
             trial.check()  # it may have been told to stop while nobody worked on it
             score = float(objective(dict(job.options), trial))
     except PrunedError as pruned:
