@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import minirnn
+from minirnn import bundle
 from minirnn.primitive import elementwise, is_traced, joint, primitive, variadic
 
 square = elementwise(lambda x: x * x, lambda y, x: 2 * x)
@@ -107,3 +108,24 @@ def test_sums_differentiate_as_autograds_rule_does(name, dtype, rng):
     assert np.allclose(minirnn.grad(f)(x), autograd.grad(f)(x), rtol=0, atol=1e-5 if dtype == np.float32 else 1e-14)
     v = rng.standard_normal(x.shape).astype(dtype)
     assert np.allclose(minirnn.hvp(f)(x, v), minirnn.grad(lambda x: anp.sum(minirnn.grad(f)(x) * v))(x), atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_a_rules_backward_is_given_arrays_of_its_results_dtype(dtype, shape):
+    seen = []
+
+    class Twice(bundle.Rule):
+        def __init__(self):
+            super().__init__(lambda x: (2 * x,))
+
+        def forward(self, arrays, keep):
+            return (np.asarray(2 * arrays[0]),), None
+
+        def backward(self, arrays, cache, cotangents, wanted):
+            seen.extend(cotangents)
+            return [2 * cotangents[0]]
+
+    gradient = minirnn.grad(lambda x: anp.sum(3.0 * bundle.call(Twice(), [x])[0]))(np.ones(shape, dtype))
+    assert np.array_equal(gradient, np.full(shape, 6.0))
+    assert [(type(g), g.dtype, g.shape) for g in seen] == [(np.ndarray, dtype, shape)]
