@@ -31,7 +31,14 @@ def _beside(h, a):
     return np.concatenate([tanh(h), tanh(a)], axis=1)
 
 
+def _beside_its_halves(p, h, a):
+    t = np.exp(-((h + a) ** 2))
+    halves = np.reshape(np.reshape(t, (-1, 2)) @ p.u[:2, :2], (-1, H))
+    return np.concatenate([t, halves], axis=1) @ np.concatenate([p.u, p.u]) + np.mean(h, axis=0)
+
+
 MEETING = {
+    "a whole beside its halves": _beside_its_halves,
     "sum over rows": lambda p, h, a: a + h - 0.2 * np.sum(h, axis=0, keepdims=True),
     "sum of everything": lambda p, h, a: a + 0.1 * np.sum(h) + h,
     "strongest of all rows": lambda p, h, a: a + np.max(h, axis=0),
