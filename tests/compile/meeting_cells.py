@@ -50,7 +50,7 @@ MEETING = {
     "batch normalisation": lambda p, h, a: h + p.v * (a - np.mean(a, axis=0)) / np.sqrt(np.var(a, axis=0) + 0.1),
     "spread of rows": lambda p, h, a: a + h / (1.0 + np.std(np.concatenate([a, h]), axis=0, ddof=1, keepdims=True)),
     "masks of rows": lambda p, h, a: a + h @ ((h > 0).T @ a) + np.sum((a > 0) * a, axis=0) * h,
-    "number of rows": lambda p, h, a: a * len(h) + h,
+    "number of rows": lambda p, h, a: a * len(h) + h * (p.v / len(h)),
     "rows by number": lambda p, h, a: a + np.sum(h[[0, 0]] * p.u[[1, 1]], axis=0),
     "every other of pairs": lambda p, h, a: a + 0.1 * (h[:, :2] @ a[:, ::2].T) @ a,
     "first row": lambda p, h, a: a + h[0] * p.v,
