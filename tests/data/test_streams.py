@@ -1,4 +1,6 @@
+import importlib
 import itertools
+import zlib
 
 import numpy as np
 import pytest
@@ -35,3 +37,12 @@ def test_epochs_start_again_for_ever():
 def test_what_cannot_be_cut_is_an_error(count, batch, seq_length, says):
     with pytest.raises(ValueError, match=says):
         next(streams(np.arange(count), batch, seq_length))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64])
+def test_a_checksum_is_that_of_all_tokens_whatever_their_dtype(dtype, monkeypatch):
+    module = importlib.import_module("minirnn.data.streams")
+    monkeypatch.setattr(module, "_PIECE", 7)
+    for count in (6, 7, 8, 15):
+        tokens = np.arange(1, 1 + count, dtype=dtype)
+        assert module._checksum(tokens) == zlib.crc32(tokens.astype("<i8").tobytes())

@@ -81,8 +81,9 @@ def test_a_pipe_that_says_nothing_is_refused(tmp_path):
 )
 def test_what_is_no_text_is_refused(content, says, tmp_path):
     (tmp_path / "file").write_bytes(content)
-    with pytest.raises(ValueError, match=says):
-        read_text(tmp_path / "file")
+    for read in (read_text, open_text):
+        with pytest.raises(ValueError, match=says):
+            read(tmp_path / "file")
 
 
 def test_a_folder_without_text_and_a_missing_file_are_refused(tmp_path):

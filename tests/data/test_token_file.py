@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from minirnn.data import TOKENIZERS, TokenFile, Vocabulary, encode_file, kept_tokens, streams
+from minirnn.data import TOKENIZERS, TokenFile, Vocabulary, encode_file, kept_tokens, streams, token_file
 from minirnn.data.files import PIECE_BYTES
 
 
@@ -129,3 +129,17 @@ def test_tokens_are_kept_in_the_smallest_dtype_in_memory_or_in_a_file(size, dtyp
 def test_pieces_have_a_size_by_default(tmp_path):
     (tmp_path / "text").write_text("ab" * PIECE_BYTES)
     assert len(encode_file(tmp_path / "text", Vocabulary("ab"), tmp_path / "tokens")) == 2 * PIECE_BYTES
+
+
+@pytest.mark.parametrize("piece", [1, 4, 8, 9])
+def test_every_token_is_verified_the_last_one_of_a_piece_of_its_own_too(tmp_path, piece, monkeypatch):
+    monkeypatch.setattr(token_file, "PIECE_BYTES", piece)
+    (tmp_path / "text").write_text("abababab" + "a")
+    encode_file(tmp_path / "text", Vocabulary("ab"), tmp_path / "tokens").verify()
+    content = (tmp_path / "tokens").read_bytes()
+    for place in range(1, 10):
+        damaged = bytearray(content)
+        damaged[-place] ^= 1
+        (tmp_path / "damaged").write_bytes(damaged)
+        with pytest.raises(ValueError, match="the tokens are damaged"):
+            TokenFile(tmp_path / "damaged").verify()

@@ -157,3 +157,8 @@ def test_a_damaged_file_is_named(tmp_path, content, says):
     (tmp_path / "t.json").write_bytes(content)
     with pytest.raises(ValueError, match=f"t.json.*{says}"):
         load_tokenizer(tmp_path / "t.json")
+
+
+@pytest.mark.parametrize("mark", ["\u0300", "\u0301", "\u036f", "\u0bcd", "\ua9c0"])
+def test_a_mark_belongs_to_the_word_of_its_letter(mark):
+    assert list(split_words(f"a{mark}b c")) == [f"a{mark}b", " ", "c"]

@@ -66,6 +66,14 @@ def test_chance_closes_one_of_k_rightly(rng):
     assert task.metric(outputs, batch) == pytest.approx(1 / 4, abs=0.02)
 
 
+@pytest.mark.parametrize(
+    ("prefix", "legal"),
+    [([], {0, 1}), ([0], {0, 1, 2}), ([0, 1], {3}), ([0, 2], {0, 1, 4}), ([1, 3, 4], set()), ([1, 0, 2], {0, 1, 3})],
+)
+def test_what_may_follow_are_openings_up_to_the_depth_the_last_ones_closing_and_the_end(prefix, legal):
+    assert Dyck(kinds=2, depth=2).legal_next(prefix) == legal
+
+
 def test_an_illegal_prefix_is_named():
     with pytest.raises(ValueError, match=r"symbol 3 at place 1 is not legal: one of \[0, 1, 2\]"):
         Dyck().legal_next([0, 3])
