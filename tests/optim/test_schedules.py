@@ -65,6 +65,7 @@ def test_reduce_on_plateau_rises_over_its_warm_up():
 
 def test_reduce_on_plateau_goes_on_from_its_state():
     one, other = ReduceOnPlateau(1.0, patience=1), ReduceOnPlateau(1.0, patience=1)
+    assert one.state_dict() == {"lr": 1.0, "best": None, "waited": 0}
     other.load_state_dict(one.state_dict())
     one.observe(1.0)
     one.observe(float("nan"))
