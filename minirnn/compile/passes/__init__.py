@@ -6,7 +6,7 @@ algebra    what derivative rules leave, as a person would write it
 join       parts of gates together again, and products with them
 regroup    sums and products in the order in which their terms are known
 unfold     convolutions, for code that has loops: windows and products
-alike      both sides of a product in its precision, for native code
+alike      both sides of a product in its precision
 narrow     slices towards the inputs, for code that fuses
 """
 
@@ -25,8 +25,8 @@ from minirnn.compile.passes.unfold import unfold
 __all__ = ["FUSING", "PASSES", "optimised"]
 
 Pass = Callable[[Graph], Graph]
-PASSES: tuple[Pass, ...] = (fold, share, algebra, fold, share, join, fold, algebra, regroup, share)
-FUSING: tuple[Pass, ...] = (unfold, alike, *PASSES, narrow, fold, share)
+PASSES: tuple[Pass, ...] = (alike, fold, share, algebra, fold, share, join, fold, algebra, regroup, share)
+FUSING: tuple[Pass, ...] = (unfold, *PASSES, narrow, fold, share)
 
 
 def optimised(graph: Graph, passes: Sequence[Pass] = PASSES) -> Graph:

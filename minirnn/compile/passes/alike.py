@@ -1,4 +1,4 @@
-"""Both sides of a product in its precision, as native code takes them: masks @ w -> cast(masks) @ w."""
+"""Both sides of a product in its precision, as loop programs take them: masks @ w -> cast(masks) @ w."""
 
 import numpy as np
 
