@@ -19,7 +19,7 @@ from minirnn.compile import build, rule
 from minirnn.compile.errors import CannotCompile
 from minirnn.compile.key import Unhashable, call_key
 from minirnn.compile.program import Program
-from minirnn.compile.verify import CompilerError, verify
+from minirnn.compile.verify import verify
 from minirnn.module import Module
 
 __all__ = ["passed_by", "prepare", "program_for"]
@@ -35,8 +35,8 @@ class _Refused(NamedTuple):
 class _Found:
     """A cell's programs: the native one, where there is one, and that in NumPy, each made when it is first needed."""
 
-    def __init__(self, key: Any, rebuild: Callable[..., Any]):
-        self.key, self.rebuild = key, rebuild  # rebuild: the outputs' nesting, of their leaves
+    def __init__(self, rebuild: Callable[..., Any]):
+        self.rebuild = rebuild  # the outputs' nesting, of their leaves
         self._programs: dict[str, Program | None] = {}
         self._moving: _Found | None = None
 
@@ -53,7 +53,7 @@ class _Found:
     def moving(self, call: Call) -> Program | None:
         """The program of a call of this cell and its tangents; None where it cannot be compiled."""
         if self._moving is None:
-            self._moving = _Found(("moving", self.key), self.rebuild)
+            self._moving = _Found(self.rebuild)
         try:
             return self._moving.program(call)
         except CannotCompile:
@@ -63,7 +63,7 @@ class _Found:
         if name not in self._programs:
             with tracing:  # the comparison traces: with a lock of its own a gradient elsewhere could wait for this
                 if name not in self._programs:
-                    self._programs[name] = _native(call) if name == "native" else _numpy(call, self.key)
+                    self._programs[name] = _native(call) if name == "native" else _numpy(call)
         return self._programs[name]
 
 
@@ -110,7 +110,7 @@ def _find(call: Call) -> _Found | _Refused:
         with tracing:
             found = _known.get(key)
             if found is None:
-                found = _known[key] = _made(call, key)
+                found = _known[key] = _made(call)
     return found
 
 
@@ -119,14 +119,14 @@ def _refused(reason: str) -> _Refused:
     return _Refused(reason, True)
 
 
-def _made(call: Call, key: Any) -> _Found | _Refused:
-    """The programs for a key, the one that is chosen now compared with the reference; or why there is none."""
+def _made(call: Call) -> _Found | _Refused:
+    """The programs for a call's key, the one that is chosen now compared with the reference; or why there is none."""
     try:
         with np.errstate(all="ignore"):
             rebuild = _output_nesting(call)
     except Exception as error:  # the step fails by itself: the reference says how
         return _Refused(f"its step fails: {error}", False)
-    found = _Found(key, rebuild)
+    found = _Found(rebuild)
     try:
         found.program(call)
     except CannotCompile as error:
@@ -142,14 +142,10 @@ def _native(call: Call) -> Program | None:
     return program
 
 
-def _numpy(call: Call, key: Any) -> Program:
-    """The program in NumPy, held against the reference; made anew where a file held another cell's."""
-    program = build.numpy_program(call.cell, call.state, call.xs, key)
-    try:
-        verify(program, call.cell, call.state, call.xs)
-    except CompilerError:
-        program = build.numpy_program(call.cell, call.state, call.xs, key, anew=True)
-        verify(program, call.cell, call.state, call.xs)
+def _numpy(call: Call) -> Program:
+    """The program in NumPy, held against the reference."""
+    program = build.numpy_program(call.cell, call.state, call.xs)
+    verify(program, call.cell, call.state, call.xs)
     return program
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "concrete",
     "const",
     "evaluate",
+    "evaluate_into",
     "has_batch",
     "precision",
     "size_value",
@@ -157,11 +158,16 @@ def evaluate(graph: Graph, values: Mapping[Node, Any], batch: int) -> dict[tuple
     """The outputs, of a value for every input; in NumPy, one call a node."""
     known = dict(values)
     with np.errstate(all="ignore"):
-        for node in graph.nodes():
-            if node not in known:
-                found = apply(node, [known[operand] for operand in node.operands], batch)
-                known[node] = found if node.op == "size" or is_scalar(node) else np.asarray(found, node.dtype)
+        evaluate_into(known, graph.nodes(), batch)
     return {key: np.asarray(known[node], node.dtype) for key, node in graph.outputs.items()}
+
+
+def evaluate_into(known: dict[Node, Any], nodes: Iterable[Node], batch: int) -> None:
+    """Add the nodes' values, operands first, to those that are known."""
+    for node in nodes:
+        if node not in known:
+            found = apply(node, [known[operand] for operand in node.operands], batch)
+            known[node] = found if node.op == "size" or is_scalar(node) else np.asarray(found, node.dtype)
 
 
 # ---------------------------------------------------------------- as text

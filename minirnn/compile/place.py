@@ -35,7 +35,7 @@ class Program(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """stored: what forward leaves for backward; states_used: whether backward needs the states themselves."""
+    """stored: what forward leaves for backward; fused: whether it is for code that fuses operations."""
 
     graph: Graph
     row_wise: bool
@@ -43,6 +43,7 @@ class Placed(NamedTuple):
     backward: Program
     stored: tuple[Node, ...]
     known: dict[Node, When]
+    fused: bool
 
     def of_kind(self, kind: str) -> list[Node]:
         """The graph's arguments of a kind."""
@@ -73,13 +74,14 @@ def place(graph: Graph, *, hoist: bool = True, sink: bool = False, store_all: bo
     states = [node for (kind, _), node in graph.outputs.items() if kind == "state"]
     row_wise = hoist and is_row_wise(graph, known)
     if not row_wise:
-        there = {node for node in states if known[node] >= When.INPUT and node.op != "input"} if sink else set()
-        return Placed(graph, False, _in_the_loop(ahead, known, set()), _in_the_loop(back, known, there), (), known)
+        there = {node for node in states if known[node] >= When.INPUT and node.op != "input"}
+        forward, backward = _in_the_loop(ahead, known, set()), _in_the_loop(back, known, there)
+        return Placed(graph, False, forward, backward, (), known, sink)
     used = _used_by_backward(back, known)
     stored = keep(used, known, states, store_all)
     forward = _forward(graph, ahead, known, stored, sink)
     backward = _backward(back, known, {*stored, *(s for s in states if known[s] >= When.INPUT)}, sink)
-    return Placed(graph, True, forward, backward, tuple(stored), known)
+    return Placed(graph, True, forward, backward, tuple(stored), known, sink)
 
 
 # ---------------------------------------------------------------- rows

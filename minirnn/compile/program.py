@@ -1,21 +1,19 @@
-"""A compiled cell: the functions of a generated module, and what a sequence must know to call them."""
+"""A compiled cell: its functions, and what a sequence must know to call them."""
 
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from minirnn.compile.ir import BATCH, Node
 from minirnn.compile.place import Placed
 from minirnn.compile.shares import Task
 from minirnn.compile.trace import Leaf, Traced
 
-__all__ = ["Layout", "Program", "layout_of", "layout_text", "read_layout"]
+__all__ = ["Layout", "Program", "layout_of"]
 
 
 class Layout(NamedTuple):
-    """Shapes and dtypes of what the generated functions take. Of arrays with a batch, the shape without it.
+    """Shapes and dtypes of what these functions take. Of arrays with a batch, the shape without it.
 
     floats: which states, inputs and parameters have a gradient; widths: numbers a row that a block holds beside what
     it is given, forward and backward.
@@ -100,10 +98,14 @@ def _work(node: Node) -> float:
 
 
 class Program(NamedTuple):
-    """What a module generated for a cell offers; see emit/numpy_block.py for the functions.
+    """once_forward and once_backward compute what follows from the parameters alone; forward and backward give the call
+    that runs a block of steps; finish gives the parameters' gradients, of the sums over all blocks.
 
-    forward and backward give the call that runs a block. native: calls do without the interpreter's lock and without
-    BLAS, so that threads may run rows of the batch each for itself.
+    Arrays of all steps are rows, (n*b, ...), so that step t is the rows t*b to (t+1)*b; states have one step more. Of
+    the states' cotangents d there are two steps, (2*b, ...), of which the first comes in and leaves.
+
+    native: calls do without the interpreter's lock and without BLAS, so that threads may run rows of the batch each for
+    itself.
     """
 
     layout: Layout
@@ -114,24 +116,3 @@ class Program(NamedTuple):
     finish: Callable[..., list[Any]]
     native: bool
     listing: Callable[[], str]  # its code, for a reader
-
-
-# ---------------------------------------------------------------- a layout as text, in a generated module
-def layout_text(layout: Layout) -> str:
-    """A literal that read_layout reads."""
-    return repr(tuple([_plain(field) for field in layout]))
-
-
-def _plain(field: Any) -> Any:
-    if isinstance(field, tuple) and all(isinstance(leaf, Leaf) for leaf in field):
-        return [(leaf.name, leaf.shape, leaf.dtype.str) for leaf in field]
-    return field
-
-
-def read_layout(literal: Any) -> Layout:
-    fields: list[Any] = [_leaves(field) if isinstance(field, list) else field for field in literal]
-    return Layout(*fields)
-
-
-def _leaves(field: list[Any]) -> tuple[Leaf, ...]:
-    return tuple([Leaf(name, tuple(shape), np.dtype(dtype)) for name, shape, dtype in field])

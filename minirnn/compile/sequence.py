@@ -24,6 +24,7 @@ __all__ = ["Kept", "Problem", "backward", "forward"]
 Arrays = Sequence[Any]
 
 BLOCK_NUMBERS = 1 << 19  # numbers that a block holds: what stays in the cache
+WHOLE_NUMBERS = 1 << 21  # where every operation goes over the block by itself, and calls cost more than the cache
 SHARE = 3e6  # multiplications and additions that are worth a thread of their own
 
 
@@ -56,7 +57,8 @@ class Problem(NamedTuple):
         return [(self.batch * k // count, self.batch * (k + 1) // count) for k in range(count)]
 
     def block_steps(self, rows: int, backward: bool) -> int:
-        return max(1, BLOCK_NUMBERS // (rows * self.program.layout.widths[backward]))
+        numbers = BLOCK_NUMBERS if self.program.native else WHOLE_NUMBERS
+        return max(1, numbers // (rows * self.program.layout.widths[backward]))
 
 
 class Kept(NamedTuple):

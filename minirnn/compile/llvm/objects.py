@@ -1,23 +1,26 @@
 """Machine code of LLVM text: compiled once, kept on disk by content, loaded into this process once.
 
-An object file's name is a digest of its text, of the target, and of LLVM's version: what was made of another text, on
-another processor or by another version is not found. A file carries the digest of its name and bytes; a broken or
-foreign one is made anew. Files appear whole or not at all, so several processes may make the same one.
+They are kept in $MINIRNN_CACHE, or else in the system's place for a user's caches. An object file's name is a digest of
+its text, of the target, and of LLVM's version: what was made of another text, on another processor or by another
+version is not found. A file carries the digest of its name and bytes; a broken or foreign one is made anew. Files
+appear whole or not at all, so several processes may make the same one.
 """
 
 import ctypes
 import hashlib
 import logging
+import os
+import sys
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from minirnn.compile.files import folder
 from minirnn.compile.llvm.target import Target, host
 from minirnn.locks import Lock
 from minirnn.whole_file import write_whole
 
-__all__ = ["address_of", "available", "emitted", "function"]
+__all__ = ["address_of", "available", "emitted", "folder", "function"]
 
 _log = logging.getLogger("minirnn")
 _lock = Lock()
@@ -79,6 +82,18 @@ def emitted(text: str, target: Target, thorough: bool = False) -> bytes:
     passes.run(parsed, builder)
     made: bytes = machine.emit_object(parsed)
     return made
+
+
+def folder() -> Path:
+    """Where object files are kept, any of which may be deleted at any time."""
+    chosen = os.environ.get("MINIRNN_CACHE")
+    if chosen:
+        return Path(chosen)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "minirnn" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "minirnn"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "minirnn"
 
 
 def _kept(digest: str, write: Callable[[], str], thorough: bool) -> bytes:

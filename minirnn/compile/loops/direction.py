@@ -38,6 +38,7 @@ from minirnn.compile.loops.program import (
     When,
     index,
 )
+from minirnn.compile.loops.scratch import with_shared_scratch
 from minirnn.compile.loops.sizes import dense, times
 from minirnn.compile.place import Placed, Program
 from minirnn.compile.when import When as Known
@@ -69,7 +70,8 @@ class Direction(Loops):
             raise CannotCompile(f"its numbers are {self.dtype.name}")
         body = tuple(self._composed())
         name = "backward" if backward else "forward"
-        self.function = Function(name, self.dtype.name, tuple(self.arguments), ("n", "b", *FLAGS[backward]), body)
+        whole = Function(name, self.dtype.name, tuple(self.arguments), ("n", "b", *FLAGS[backward]), body)
+        self.function = with_shared_scratch(whole, self.arguments)
 
     # ------------------------------------------------------------ order
     def _composed(self) -> Body:
@@ -151,7 +153,7 @@ class Direction(Loops):
         place, name = self.place(w, phase), f"w{self.scratches}"
         self.scratches += 1
         if 1 not in place.strides and w.shape != (1, 1):
-            copy = self.scratch(f"{name} rows", index(times(*self.tail(w.shape))), 1, w.dtype)
+            copy = self.scratch(name.replace("w", "r"), index(times(*self.tail(w.shape))), 1, w.dtype)
             whole = Place(copy, (), 0, dense(self.tail(w.shape)))
             body.append(self.copied(place, whole, self.tail(w.shape), w.dtype))
             place = whole

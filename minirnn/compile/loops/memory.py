@@ -52,7 +52,7 @@ class Memory(Places):
         own = self._is_computed(node) and (self.phase_of[node] == phase or where.level in ("rows", "later"))
         if own and node not in self.memory:
             self.memory[node] = where
-        elif own and is_looped(node):
+        elif own and is_looped(node) and (self.placed.fused or phase == "loop"):
             self.stores.setdefault(node, []).append(where)
         else:
             self._copy(node, where, phase)

@@ -13,7 +13,7 @@ A size is a whole number, or an Index in which b stands for the batch, where row
 An Index is a sum of products, ((coefficient, (variable, ...)), ...): t * b * 300 + 7 is ((300, ("t", "b")), (7, ())).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 __all__ = [
@@ -37,6 +37,8 @@ __all__ = [
     "Statement",
     "When",
     "index",
+    "memory_of",
+    "renamed",
     "statements",
     "with_slots",
 ]
@@ -248,6 +250,34 @@ def with_slots(function: Function) -> tuple[Function, tuple[int | float, ...]]:
         return slots.setdefault((type(size), size), Slot(len(slots)))
 
     return _walk(function, taken), tuple([size for _, size in slots])
+
+
+def memory_of(part: Any) -> Iterator[str]:
+    """The names of memory that a statement uses."""
+    names = {"memory", "packed", "out", "room", "numbers"}
+    if isinstance(part, _RECORDS):
+        for field, value in zip(part._fields, part, strict=True):
+            if field in names and isinstance(value, str):
+                yield value
+            else:
+                yield from memory_of(value)
+    elif isinstance(part, tuple):
+        for value in part:
+            yield from memory_of(value)
+
+
+def renamed(function: Function, names: Mapping[str, str]) -> Function:
+    """The program whose Refs have other memory: names[that which they had]."""
+
+    def changed(part: Any) -> Any:
+        if isinstance(part, Ref):
+            return part._replace(memory=names.get(part.memory, part.memory))
+        if isinstance(part, _RECORDS):
+            return type(part)(*[changed(field) for field in part])
+        return tuple([changed(value) for value in part]) if type(part) is tuple else part
+
+    memory = tuple(dict.fromkeys([names.get(name, name) for name in function.memory]))
+    return function._replace(memory=memory, body=changed(function.body))
 
 
 _PLAIN = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, float("inf"), -float("inf"))

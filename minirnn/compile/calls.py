@@ -1,0 +1,120 @@
+"""What calls of a cell's loop programs bring for each name of memory, and what follows from the parameters alone.
+
+Printed code is the same for all sizes of a cell for which the loop programs are the same but for their numbers: these
+come with every call.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minirnn.compile.ir import Node, apply
+from minirnn.compile.loops.direction import FLAGS, Direction
+from minirnn.compile.loops.program import with_slots
+from minirnn.compile.operations import ELEMENTWISE
+from minirnn.compile.place import Placed, Program, once_nodes
+from minirnn.compile.shares import Task
+from minirnn.module import Array
+
+__all__ = ["Calls", "OfParameters", "Once", "Values"]
+
+Arrays = Sequence[Any]
+Values = dict[Node, Any]
+
+
+class Once(NamedTuple):
+    """What follows from the parameters: values, arrays by kind of Argument, and the memory of packed matrices."""
+
+    known: Values
+    arrays: dict[str, list[Any]]
+    memory: Any
+
+
+class OfParameters:
+    """What one direction of a cell computes of the parameters alone, and of the sums over all steps."""
+
+    def __init__(self, placed: Placed, part: Program):
+        self.placed, self.part = placed, part
+        self._parameters, self._results = placed.of_kind("parameter"), placed.results("d_parameter")
+        self._fixed = {node: node.attrs[0] for node in part.once if node.op == "const"}
+        self._once = [(node, _computed(node)) for node in part.once if node.op != "const"]
+        self._finish = [(node, _computed(node)) for node in part.finish]
+
+    def known(self, parameters: Arrays) -> Values:
+        found = {**self._fixed, **dict(zip(self._parameters, parameters, strict=True))}
+        _add(found, self._once)
+        return found
+
+    def gradients(self, known: Values, sums: Arrays) -> list[Any]:
+        """Of the parameters; None where there is none."""
+        found = {**known, **dict(zip(self.part.sums, sums, strict=True))}
+        _add(found, self._finish)
+        return [None if node is None else np.asarray(found[node], node.dtype) for node in self._results]
+
+
+def _computed(node: Node) -> Callable[[list[Any]], Any]:
+    """What a node computes of its operands' values, looked up once."""
+    if node.op in ELEMENTWISE:
+        function = ELEMENTWISE[node.op]
+        return lambda values: function(*values)
+    return lambda values: apply(node, values, 1)
+
+
+def _add(known: Values, steps: Sequence[tuple[Node, Callable[[list[Any]], Any]]]) -> None:
+    for node, compute in steps:
+        known[node] = compute([known[operand] for operand in node.operands])
+
+
+class Calls(OfParameters):
+    """One direction of a cell. A subclass says how matrices are packed, and what runs a block."""
+
+    def __init__(self, direction: Direction, placed: Placed):
+        super().__init__(placed, direction.program)
+        self.function, self.sizes = with_slots(direction.function)
+        self.arguments = [direction.arguments[name] for name in self.function.memory]
+        self.packs = list(direction.packs)
+        self.constants = [_flat(node.attrs[0], node.dtype) for node in direction.constants]
+        self.dtype, self.flags = direction.dtype, FLAGS[direction.backward]
+        self._kept = once_nodes(self.part)
+        self._used = {argument.number for argument in self.arguments if argument.kind == "p"}
+
+    def pack(self, matrices: Sequence[tuple[Any, bool]]) -> tuple[list[Array], Any]:
+        """(matrix, whether it is transposed) as right sides of products, and what they lie in."""
+        raise NotImplementedError
+
+    def call(
+        self, n: int, b: int, flags: Sequence[bool], given: dict[str, Arrays], once: Once, outside: Any, work: Any
+    ) -> Task:
+        """What runs n steps of b rows on the arrays given, by kind of Argument."""
+        raise NotImplementedError
+
+    def once(self, parameters: Arrays) -> Once:
+        known = self.known(parameters)
+        packed, memory = self.pack([(known[node], turned) for node, turned in self.packs])
+        c = [_flat(known[node], node.dtype) for node in self._kept]
+        p = [_flat(array, array.dtype) if k in self._used else None for k, array in enumerate(parameters)]
+        return Once(known, {"p": p, "c": c, "packed": packed, "constant": self.constants}, memory)
+
+    def finish(self, parameters: Arrays, once: Once, sums: Arrays) -> list[Any]:
+        """The parameters' gradients; None where there is none."""
+        return self.gradients(once.known, sums)
+
+    def forward(
+        self, n: int, b: int, p: Arrays, once: Once, x: Arrays, s: Arrays, k: Arrays, y: Arrays, keep: bool,
+        outside: Any, work: Any,
+    ) -> Task:  # fmt: skip
+        """The call that runs n steps of b rows."""
+        given = {"x": x, "s": s, "k": k, "y": y}
+        return self.call(n, b, (keep, outside is not None), given, once, outside, work)
+
+    def backward(
+        self, n: int, b: int, p: Arrays, once: Once, x: Arrays, s: Arrays, k: Arrays, y: Arrays, d: Arrays,
+        dx: Arrays, sums: Arrays, starts: bool, wants: tuple[bool, bool], outside: Any, work: Any,
+    ) -> Task:  # fmt: skip
+        given = {"x": x, "s": s, "k": k, "y": y, "d": d, "dx": dx, "sums": sums}
+        return self.call(n, b, (starts, *wants, outside is not None), given, once, outside, work)
+
+
+def _flat(value: Any, dtype: Any) -> Array:
+    return np.ascontiguousarray(value, dtype).reshape(-1)
