@@ -3,12 +3,13 @@
 trace, lower, lowered/        the step and its derivative as a graph
 ir               the graph: typed nodes, as text, and computed in plain NumPy
 passes/          from graph to graph
-when, place, keep, buffers    what is known when, where each operation stands, what is stored, memory
-fuse, loops/     operations in groups, and the loop program: what native code does, as plain data
+when, place, keep             what is known when, where each operation stands, what is stored
+fuse, loops/     operations in groups, and the loop program: what happens when, as plain data
 llvm/, native    a loop program as machine code, and the calls of it
-emit/            code in NumPy, for where there is no native code
+arrays/, calls   a loop program as NumPy, for where there is no native code
+nodes            node by node, for what no loop program holds
 reads, values, watch, walk    what a step reads outside itself, compared and watched
-key, files, build             code found again: in memory, on disk
+key, build       programs found again, and made
 program, sequence, order      whole sequences through it: shares of the batch, blocks, checkpoints, lengths
 shares, workspace             threads' shares, and memory that is used again
 engine, verify   which calls it takes, and the check before first use

@@ -1,7 +1,7 @@
 """The engine "compiled": which calls of `scan` it can run, and how such a call stands among differentiable functions.
 
-The program for a cell is looked for under the cell's key, and made where there is none: native code where LLVM is, and
-generated NumPy otherwise, or where there is no native code for the step. Before its first use in a process it is
+The program for a cell is looked for under the cell's key, and made where there is none: native code where LLVM is,
+and NumPy otherwise, or where there is no native code for the step. Before its first use in a process it is
 compared with the reference on a tiny problem.
 """
 

@@ -10,7 +10,6 @@ seen, and costs a new walk. Functions of numpy, autograd and minirnn itself coun
 """
 
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -19,12 +18,12 @@ import numpy as np
 from minirnn.boxes import unboxed
 from minirnn.call import Call
 from minirnn.compile.ir import BATCH
-from minirnn.compile.values import LIBRARIES, Unhashable, plain
+from minirnn.compile.values import Unhashable, plain
 from minirnn.compile.walk import Walk, walk
 from minirnn.compile.watch import MISSING
 from minirnn.module import Module
 
-__all__ = ["Unhashable", "call_key", "versions"]
+__all__ = ["Unhashable", "call_key"]
 
 _CALLED = frozenset({"step", "__call__"})  # what is called of a cell, and of a module within it, in any case
 _KEPT = 64  # walks of a class, which differ by what its cells hold
@@ -126,14 +125,3 @@ def _shared(arrays: list[Any]) -> Any:
         return ()
     first: dict[int, int] = {}
     return tuple([first.setdefault(id(array), k) for k, array in enumerate(arrays)])
-
-
-def versions() -> str:
-    """The versions of what takes part in making code."""
-    found = []
-    for name in (*LIBRARIES, "llvmlite"):
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            continue
-    return ", ".join(found)

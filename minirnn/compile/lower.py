@@ -2,7 +2,7 @@
 derivative rules call.
 
 `lower(function, args, kwargs)` takes Nodes where traced arrays stood. A function that is not in the table is called as
-it is where a generated module can import it (minirnn.primitive made it, of arrays and plain numbers), and otherwise
+it is where it can be imported by name (minirnn.primitive made it, of arrays and plain numbers), and otherwise
 refused by name.
 """
 

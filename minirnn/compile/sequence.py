@@ -23,8 +23,9 @@ __all__ = ["Kept", "Problem", "backward", "forward"]
 
 Arrays = Sequence[Any]
 
-BLOCK_NUMBERS = 1 << 19  # numbers that a block holds: what stays in the cache
-WHOLE_NUMBERS = 1 << 21  # where every operation goes over the block by itself, and calls cost more than the cache
+# numbers that a block holds: in native code what stays in the cache; on NumPy, where every operation goes over all of
+# it, as many as make up for the calls
+BLOCK_NUMBERS = {True: 1 << 19, False: 1 << 21}
 SHARE = 3e6  # multiplications and additions that are worth a thread of their own
 
 
@@ -57,8 +58,7 @@ class Problem(NamedTuple):
         return [(self.batch * k // count, self.batch * (k + 1) // count) for k in range(count)]
 
     def block_steps(self, rows: int, backward: bool) -> int:
-        numbers = BLOCK_NUMBERS if self.program.native else WHOLE_NUMBERS
-        return max(1, numbers // (rows * self.program.layout.widths[backward]))
+        return max(1, BLOCK_NUMBERS[self.program.native] // (rows * self.program.layout.widths[backward]))
 
 
 class Kept(NamedTuple):

@@ -80,7 +80,7 @@ WAYS = {
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Blocks of some steps, where real ones hold half a million numbers; one test below has those."""
-    monkeypatch.setattr(sequence, "BLOCK_NUMBERS", 1 << 16)
+    monkeypatch.setattr(sequence, "BLOCK_NUMBERS", dict.fromkeys((True, False), 1 << 16))
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -158,7 +158,7 @@ class Meeting(minirnn.Cell):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_rows_that_meet(way, monkeypatch):
-    monkeypatch.setattr(sequence, "BLOCK_NUMBERS", 1 << 11)
+    monkeypatch.setattr(sequence, "BLOCK_NUMBERS", dict.fromkeys((True, False), 1 << 11))
     assert (
         error(
             problem(Meeting(), 60, ROWS),
