@@ -43,7 +43,7 @@ def _code(traced: Traced) -> str:
         placed = place(optimised(traced.graph, FUSING), sink=True)
         loops = [len(list(statements(Direction(placed, *part).function.body))) for part in parts_of(placed)]
     except CannotCompile as error:
-        return f"runs in NumPy, node by node, as there is no loop program of it: {error}"
+        return f"runs in NumPy, node by node, as there is no native code for it: {error}"
     return f"runs as native code: {loops[0]} statements forward, {loops[1]} backward, for all sizes"
 
 
