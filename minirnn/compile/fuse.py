@@ -30,16 +30,21 @@ def is_looped(node: Node) -> bool:
     return node.op in LOOPED
 
 
-def _sources(node: Node, inside: set[Node], copies: dict[Node, list[Node]]) -> Iterable[Node]:
-    """The operands that this phase computes, seen through views, and the copies that make up a whole."""
-    for operand in node.operands:
+def _sources(
+    operands: Iterable[Node], inside: set[Node], copies: dict[Node, list[Node]], viewed: bool = False
+) -> Iterable[tuple[Node, bool]]:
+    """What this phase computes of the operands, seen through views, with the copies that make up a whole; and whether
+    it is seen through one."""
+    for given in operands:
+        operand = given
         while operand.op in VIEWS and operand in inside and operand not in copies:
             operand = operand.operands[0]
+        seen = viewed or operand is not given
         if operand in inside and (operand in copies or operand.op == "concat"):
-            yield from _sources(operand, inside, copies)
-            yield from copies.get(operand, ())
+            yield from _sources(operand.operands, inside, copies, True)
+            yield from [(copy, True) for copy in copies.get(operand, ())]
         elif operand in inside:
-            yield operand
+            yield operand, seen
 
 
 def stages(
@@ -57,9 +62,8 @@ def stages(
         if node.op in VIEWS or node.op == "concat":
             continue
         level = 0
-        for source in _sources(node, inside, copies):
+        for source, viewed in _sources(node.operands, inside, copies):
             apart = not is_looped(source) or source.shape != node.shape or not fuse
-            viewed = source not in node.operands
             waits = is_looped(node) and (apart or viewed or needs.get(source) != needs.get(node))
             waits = waits or (not is_looped(node) and not is_looped(source))
             level = max(level, at[source] + waits)
@@ -88,15 +92,18 @@ def _later(
     users: dict[Node, list[Node]] = {}
     for node in order:
         if node in at:
-            for source in _sources(node, inside, copies):
+            for source, _ in _sources(node.operands, inside, copies):
                 users.setdefault(source, []).append(node)
     for node in reversed(order):
         if node not in at or not is_looped(node) or not users.get(node):
             continue
-        sources = list(_sources(node, inside, copies))
+        sources = [source for source, _ in _sources(node.operands, inside, copies)]
         first = min(at[user] for user in users[node])
         joins = all(
-            is_looped(u) and u.shape == node.shape and node in u.operands and needs.get(u) == needs.get(node)
+            is_looped(u)
+            and u.shape == node.shape
+            and (node, True) not in _sources(u.operands, inside, copies)
+            and needs.get(u) == needs.get(node)
             for u in users[node]
         )
         if joins and not any(is_looped(source) for source in sources) and first > at[node]:

@@ -61,6 +61,7 @@ MEETING = {
     "halves turned": lambda p, h, a: a + np.reshape(np.swapaxes(np.reshape(h.T, (2, 2, -1)), 0, 1), (H, -1)).T,
 }
 SEVERAL = {
+    "a value and its column": lambda p, h, a: (h - a) * (h - a)[:, 1:2] + (a * p.v) * (a * p.v)[:, :1],
     "halves of a part": lambda p, h, a: np.reshape(np.reshape(_beside(h, a)[:, 2:6], (-1, 2)) * p.v[:2], (-1, H)) + a,
     "weights in front": lambda p, h, a: a + (p.u @ h.T).T,
     "halves of rows": lambda p, h, a: np.reshape(tanh(np.reshape(h, (-1, 2)) + p.v[:2]), (-1, H)) + a,

@@ -117,9 +117,9 @@ class TestBeyondABlock:
 
 @pytest.mark.parametrize("on", ["numpy", pytest.param("native", marks=no_llvm)])
 def test_a_sequence_longer_than_a_block_of_its_real_size(on):
-    given = gated_problem(400, 32)
+    given = gated_problem(1000, 32)
     with tier(on):
-        assert min(blocks(given, 400, 32)) > 1
+        assert min(blocks(given, 1000, 32)) > 1
         assert error(given) < 1e-10
         found = minirnn.scan(*given, engine="compiled")
     assert worst(tree.leaves(found), tree.leaves(minirnn.scan(*given, engine="python"))) < 1e-12
