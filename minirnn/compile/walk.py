@@ -155,16 +155,26 @@ class Walk:
 
     def _python_function(self, value: Any, where: str) -> Any:
         home = value.__globals__.get("__name__", "")
-        if is_library(home):  # a primitive's wrapper: what counts is the function inside and its derivatives
-            inner = getattr(value, "fun", getattr(value, "__wrapped__", None))
-            derivatives = [self.function(rule) for rule in rules(value)]
-            if inner is None or inner is value:
-                return "library", home, value.__qualname__, derivatives
-            return "primitive", self.value(inner, where), derivatives
+        if is_library(home):
+            return self._library_function(value, home, where)
         if is_standard(home):
             refuse_changing(value.__name__, home)
             return "library", home, value.__qualname__
         return "function", self.function(value)
+
+    def _library_function(self, value: Any, home: str, where: str) -> Any:
+        """By its name, where one has that name alone: lambdas, and what a factory makes, are told apart by what their
+        closure and defaults hold."""
+        derivatives = [self.function(rule) for rule in rules(value)]
+        inner = getattr(value, "fun", None)
+        if inner is not None:  # a primitive's wrapper: what counts is the function inside
+            return "primitive", self.value(inner, where), derivatives
+        if not value.__closure__ and "<" not in value.__qualname__:
+            return "library", home, value.__qualname__, derivatives
+        code, *defaults = self.watch.function(value)
+        held = [found for found in map(self.watch.cell, value.__closure__ or ()) if found not in (value, MISSING)]
+        made = code.co_qualname, code.co_firstlineno, code.co_code, code.co_names, plain(code.co_consts)
+        return "library", home, made, self.value((held, defaults), where), derivatives
 
     def _object(self, value: Any, where: str) -> Any:
         """An object by its class and what it holds."""

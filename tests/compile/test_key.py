@@ -8,6 +8,7 @@ import random
 import sys
 import threading
 from contextvars import ContextVar
+from functools import partial
 
 import autograd.numpy as anp
 import numpy as np
@@ -259,3 +260,39 @@ def test_zeros_of_either_sign_are_two_constants_in_one_step():
 
     given = problem(signed(2, 3, rng=np.random.default_rng(0), dtype=np.float64))
     assert error(given) < 1e-10
+
+
+def of_a_default(function):
+    @minirnn.cell(w=("hidden", "input"))
+    def held(p, h, x, g=function):
+        h = g(linear(x, p.w) + h)
+        return h, h
+
+    return held(2, 3, rng=np.random.default_rng(0), dtype=np.float64)
+
+
+LIBRARY_FUNCTIONS = {
+    "relu": minirnn.functional.relu,
+    "softplus": minirnn.functional.softplus,
+    "sigmoid": minirnn.functional.sigmoid,
+    "silu": minirnn.functional.silu,
+    "gelu": minirnn.functional.gelu,
+    "tanh": minirnn.functional.tanh,
+    "sinc": anp.sinc,
+    "a factory's": minirnn.primitive.elementwise(np.sin, lambda y, x: anp.cos(x)),
+    "another of it": minirnn.primitive.elementwise(np.sin, lambda y, x: anp.sin(x)),
+    "grad": minirnn.grad(lambda a: anp.sum(a**3)),
+    "grad of another": minirnn.grad(lambda a: anp.sum(a**2)),
+    "grad by the second": partial(minirnn.grad(lambda a, b: anp.sum(a * b * b), argnums=1), 2.0),
+}
+
+
+def test_functions_of_a_library_that_share_a_name_have_keys_of_their_own():
+    keys = [key(of_a_default(function)) for function in LIBRARY_FUNCTIONS.values()]
+    assert len(set(keys)) == len(keys)
+    assert keys == [key(of_a_default(function)) for function in LIBRARY_FUNCTIONS.values()]
+
+
+@pytest.mark.parametrize("name", [*LIBRARY_FUNCTIONS][:6] + [*LIBRARY_FUNCTIONS][9:])
+def test_a_function_of_a_library_in_a_default_is_the_one_that_runs(name):
+    assert error(problem(of_a_default(LIBRARY_FUNCTIONS[name]))) < 1e-10
