@@ -84,24 +84,25 @@ class Calls(OfParameters):
         raise NotImplementedError
 
     def call(
-        self, n: int, b: int, flags: Sequence[bool], given: dict[str, Arrays], once: Once, outside: Any, work: Any
+        self, n: int, b: int, flags: Sequence[bool], given: dict[str, Arrays], once: Any, outside: Any, work: Any
     ) -> Task:
         """What runs n steps of b rows on the arrays given, by kind of Argument."""
         raise NotImplementedError
 
-    def once(self, parameters: Arrays) -> Once:
+    def once(self, parameters: Arrays) -> Any:
+        """What follows from the parameters: a Once, or what a subclass makes of it."""
         known = self.known(parameters)
         packed, memory = self.pack([(known[node], turned) for node, turned in self.packs])
         c = [_flat(known[node], node.dtype) for node in self._kept]
         p = [_flat(array, array.dtype) if k in self._used else None for k, array in enumerate(parameters)]
         return Once(known, {"p": p, "c": c, "packed": packed, "constant": self.constants}, memory)
 
-    def finish(self, parameters: Arrays, once: Once, sums: Arrays) -> list[Any]:
+    def finish(self, parameters: Arrays, once: Any, sums: Arrays) -> list[Any]:
         """The parameters' gradients; None where there is none."""
         return self.gradients(once.known, sums)
 
     def forward(
-        self, n: int, b: int, p: Arrays, once: Once, x: Arrays, s: Arrays, k: Arrays, y: Arrays, keep: bool,
+        self, n: int, b: int, p: Arrays, once: Any, x: Arrays, s: Arrays, k: Arrays, y: Arrays, keep: bool,
         outside: Any, work: Any,
     ) -> Task:  # fmt: skip
         """The call that runs n steps of b rows."""
@@ -109,7 +110,7 @@ class Calls(OfParameters):
         return self.call(n, b, (keep, outside is not None), given, once, outside, work)
 
     def backward(
-        self, n: int, b: int, p: Arrays, once: Once, x: Arrays, s: Arrays, k: Arrays, y: Arrays, d: Arrays,
+        self, n: int, b: int, p: Arrays, once: Any, x: Arrays, s: Arrays, k: Arrays, y: Arrays, d: Arrays,
         dx: Arrays, sums: Arrays, starts: bool, wants: tuple[bool, bool], outside: Any, work: Any,
     ) -> Task:  # fmt: skip
         given = {"x": x, "s": s, "k": k, "y": y, "d": d, "dx": dx, "sums": sums}

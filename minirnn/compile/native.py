@@ -8,24 +8,25 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minirnn.compile.address import address
+from minirnn.compile.calls import Calls, Once
 from minirnn.compile.llvm import objects, printer, products
 from minirnn.compile.llvm.target import host
-from minirnn.compile.loops.direction import FLAGS, Direction, parts_of
+from minirnn.compile.loops.direction import Direction, parts_of
 from minirnn.compile.loops.listing import listing
 from minirnn.compile.loops.places import Argument
-from minirnn.compile.loops.program import Index, with_slots
+from minirnn.compile.loops.program import Index
 from minirnn.compile.loops.sizes import Size
-from minirnn.compile.once import Followed, Once, evaluate, flat
-from minirnn.compile.place import Placed, once_nodes
+from minirnn.compile.place import Placed
 from minirnn.compile.program import Program, layout_of
 from minirnn.compile.shares import Task
 from minirnn.compile.trace import Traced
-from minirnn.compile.workspace import ALIGNMENT
+from minirnn.compile.while_unchanged import WhileUnchanged
+from minirnn.compile.workspace import ALIGNMENT, Workspace
 from minirnn.module import Array
 
 __all__ = ["native_of"]
@@ -33,6 +34,7 @@ __all__ = ["native_of"]
 Arrays = Sequence[Any]
 
 SIZES_KEPT = 64  # whose scratch is laid out
+_OF_KIND = dict.fromkeys(("p", "c", "packed", "constant"), "once") | dict.fromkeys(("work", "right", "room"), "scratch")
 
 
 def native_of(traced: Traced, placed: Placed) -> Program:
@@ -83,67 +85,63 @@ def _printers() -> str:
     return source.hexdigest()
 
 
-class _Native:
+class _Ready(NamedTuple):
+    """What follows from the parameters, and the addresses of it that a call brings."""
+
+    once: Once
+    addresses: Array
+
+
+class _Native(Calls):
     """One direction of a cell."""
 
     def __init__(self, direction: Direction, placed: Placed):
-        self.placed, self.part = placed, direction.program
-        self.function, self.sizes = with_slots(direction.function)
+        super().__init__(direction, placed)
         self.run: Any = None
-        self.arguments = [direction.arguments[name] for name in self.function.memory]
-        self.packs, self.dtype, self.flags = list(direction.packs), direction.dtype, FLAGS[direction.backward]
-        self.constants = [flat(node.attrs[0], node.dtype) for node in direction.constants]
         self.tail = np.array([_bits(size) for size in self.sizes], np.int64)
-        places: dict[str, list[int]] = {}
+        places: dict[str, list[int]] = {"once": [], "scratch": [], "call": []}
         for place, argument in enumerate(self.arguments):
-            kind = {"packed": "c", "right": "work", "room": "work"}.get(argument.kind, argument.kind)
-            places.setdefault(kind, []).append(place)
-        follows, scratch = places.pop("c", []), places.pop("work", [])
-        asked = [(self.arguments[k].kind, self.arguments[k].number) for k in follows]
-        self.once, self._at_once = Followed(direction, placed, asked), np.array(follows, np.int64)
-        self._scratch = Scratch([self.arguments[k] for k in scratch], self.dtype.name)
-        self._at_scratch = np.array(scratch, np.int64)
-        self._block = self._template(places.pop("constant", []))
-        self._of_call = [(k, kind, self.arguments[k].number) for kind, found in places.items() for k in found]
+            places[_OF_KIND.get(argument.kind, "call")].append(place)
+        self._asked = [(self.arguments[k].kind, self.arguments[k].number) for k in places["once"]]
+        self._kept_ready = WhileUnchanged(self._ready)
+        self._scratch = Scratch([self.arguments[k] for k in places["scratch"]], self.dtype.name)
+        self._at_once, self._at_scratch = (np.array(places[name], np.int64) for name in ("once", "scratch"))
+        self._of_call = [(k, self.arguments[k].kind, self.arguments[k].number) for k in places["call"]]
+        self._block = np.zeros(len(self.arguments) + 2 + len(self.flags) + len(self.tail), np.int64)
+        self._block[len(self._block) - len(self.tail) :] = self.tail
 
-    def _template(self, constants: Sequence[int]) -> Array:
-        """The block of a call, with what is the same in all calls."""
-        block = np.zeros(len(self.arguments) + 2 + len(self.flags) + len(self.tail), np.int64)
-        for place in constants:
-            block[place] = address(self.constants[self.arguments[place].number])
-        block[len(block) - len(self.tail) :] = self.tail
-        return block
+    def once(self, parameters: Arrays) -> _Ready:
+        found: _Ready = self._kept_ready(parameters)
+        return found
 
-    def finish(self, parameters: Arrays, once: Once, sums: Arrays) -> list[Any]:
-        """The parameters' gradients; None where there is none."""
-        known = dict(zip(self.placed.of_kind("parameter"), parameters, strict=True))
-        for node, value in zip(once_nodes(self.part), once.values, strict=True):
-            known[node] = value.reshape(node.shape)
-        known |= dict(zip(self.part.sums, sums, strict=True))
-        results = self.placed.results("d_parameter")
-        evaluate((*self.part.finish, *(node for node in results if node is not None)), known)
-        return [None if node is None else np.asarray(known[node], node.dtype) for node in results]
+    def _ready(self, parameters: Arrays) -> _Ready:
+        with np.errstate(all="ignore"):
+            once = super().once(parameters)
+        return _Ready(once, np.array([address(once.arrays[kind][k]) for kind, k in self._asked], np.int64))
 
-    # ------------------------------------------------------------ calls
-    def forward(
-        self, n: int, b: int, p: Arrays, once: Once, x: Arrays, s: Arrays, k: Arrays, y: Arrays, keep: bool,
-        outside: Any, work: Any,
-    ) -> Task:  # fmt: skip
-        """The call that runs n steps of b rows."""
-        given = {"p": p, "x": x, "s": s, "k": k, "y": y, "outside": (outside,)}
-        return self._call((n, b, keep, outside is not None), given, once, work)
+    def finish(self, parameters: Arrays, once: _Ready, sums: Arrays) -> list[Any]:
+        with np.errstate(all="ignore"):
+            return super().finish(parameters, once.once, sums)
 
-    def backward(
-        self, n: int, b: int, p: Arrays, once: Once, x: Arrays, s: Arrays, k: Arrays, y: Arrays, d: Arrays,
-        dx: Arrays, sums: Arrays, starts: bool, wants: tuple[bool, bool], outside: Any, work: Any,
-    ) -> Task:  # fmt: skip
-        given = {"p": p, "x": x, "s": s, "k": k, "y": y, "d": d, "dx": dx, "sums": sums, "outside": (outside,)}
-        return self._call((n, b, starts, *wants, outside is not None), given, once, work)
+    def pack(self, matrices: Sequence[tuple[Any, bool]]) -> tuple[list[Array], Any]:
+        memory, packed = Workspace("packed"), []
+        for k, (given, turned) in enumerate(matrices):
+            matrix = np.asarray(given, self.dtype)
+            if matrix.strides[1] != matrix.itemsize or matrix.strides[0] % matrix.itemsize:
+                matrix = np.ascontiguousarray(matrix)
+            rows, columns = matrix.shape[::-1] if turned else matrix.shape
+            size = products.packed_size(host(), self.dtype.name, rows, columns)
+            packed.append(memory.array(f"m{k}", (size,), self.dtype))
+            call = _product(self.dtype.name, "pack_transposed" if turned else "pack")
+            call(address(matrix), matrix.strides[0] // matrix.itemsize, rows, columns, address(packed[-1]))
+        return packed, memory
 
-    def _call(self, numbers: tuple[int, ...], given: dict[str, Arrays], once: Once, work: Any) -> Task:
+    def call(
+        self, n: int, b: int, flags: Sequence[bool], given: dict[str, Arrays], once: _Ready, outside: Any, work: Any
+    ) -> Task:
         block, alive = self._block.copy(), list[Any]([once])
         for place, kind, number in self._of_call:
-            arrays = given[kind]
+            arrays = (outside,) if kind == "outside" else given[kind]
             array = arrays[number] if arrays else None  # no sums: none are asked for
             if array is not None:
                 if not array.flags.c_contiguous:
@@ -151,9 +149,15 @@ class _Native:
                 block[place] = address(array)
                 alive.append(array)
         block[self._at_once] = once.addresses
-        block[self._at_scratch] = self._scratch(numbers[0], numbers[1], work)
-        block[len(self.arguments) : len(self.arguments) + len(numbers)] = numbers
+        block[self._at_scratch] = self._scratch(n, b, work)
+        start = len(self.arguments)
+        block[start : start + 2 + len(flags)] = (n, b, *flags)
         return partial(_run, self.run, block, alive)
+
+
+@cache
+def _product(dtype: str, name: str) -> Any:
+    return objects.function(f"{name}_{dtype}", len(products.SIGNATURES[name].split(",")))
 
 
 class Scratch:

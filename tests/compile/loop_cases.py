@@ -3,7 +3,7 @@
 import numpy as np
 from compile_cases import problem
 
-from minirnn.compile import native, once
+from minirnn.compile import native
 from minirnn.compile.address import address
 from minirnn.compile.ir import concrete
 from minirnn.compile.llvm import products
@@ -11,7 +11,7 @@ from minirnn.compile.llvm.target import host
 from minirnn.compile.loops.direction import Direction
 from minirnn.compile.loops.interpreter import interpret
 from minirnn.compile.passes import FUSING, optimised
-from minirnn.compile.place import place
+from minirnn.compile.place import once_nodes, place
 from minirnn.compile.trace import trace
 
 GUARD, STEPS, BATCH = 64, 3, 3
@@ -30,8 +30,7 @@ def values_for(part, rng):
     placed, rows = part.placed, STEPS * BATCH
     parameters = {node: rng.uniform(0.2, 0.8, node.shape).astype(node.dtype) if node.dtype.kind == "f" else
                   np.ones(node.shape, node.dtype) for node in placed.of_kind("parameter")}  # fmt: skip
-    known = dict(parameters)
-    once.evaluate(part.part.once, known)
+    known = part.known(list(parameters.values()))
     kinds = {"x": "input", "y": "d_output", "s": "state", "d": "d_state", "p": "parameter"}
 
     def width(node):
@@ -57,7 +56,7 @@ def values_for(part, rng):
         elif kind == "sums":
             made.append(random(int(np.prod(part.part.sums[k].shape)), part.part.sums[k].dtype))
         elif kind == "c":
-            node = native.once_nodes(part.part)[k]
+            node = once_nodes(part.part)[k]
             made.append(np.array(known[node], node.dtype).reshape(-1))
         elif kind == "packed":
             node, turned = part.packs[k]
@@ -85,7 +84,7 @@ def strips(matrix, argument, part):
         node, turned = part.packs[argument.number]
         k, n = node.shape[::-1] if turned else node.shape
         out = np.zeros(products.packed_size(host(), dtype, k, n), dtype)
-        once._product(dtype, "pack")(address(matrix), n, k, n, address(out))
+        native._product(dtype, "pack")(address(matrix), n, k, n, address(out))
         return out
     rows, width = native._rows(argument.rows, STEPS, BATCH), native._count(argument.width, STEPS, BATCH)
     return np.zeros(products.packed_size(host(), dtype, rows, width), dtype)

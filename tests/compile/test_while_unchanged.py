@@ -5,7 +5,7 @@ import pytest
 
 import minirnn
 from minirnn import GRU, LSTM, tree, value_and_grad
-from minirnn.compile import once
+from minirnn.compile import while_unchanged
 from minirnn.compile.address import address
 
 TARGETS = np.ones((3, 2, 3), np.float32)
@@ -37,7 +37,7 @@ def test_a_weight_written_in_place_is_seen_after_any_number_of_calls(make, at, c
 
 
 def test_models_of_one_cell_do_not_get_each_others_weights():
-    layers = [LSTM(4, 3, rng=np.random.default_rng(k)) for k in range(once.KEPT + 2)]
+    layers = [LSTM(4, 3, rng=np.random.default_rng(k)) for k in range(while_unchanged.KEPT + 2)]
     assert all(equal(layer) for _ in range(3) for layer in layers)
 
 
@@ -51,17 +51,17 @@ def test_weights_that_lie_apart_in_memory_are_read_anew():
         assert equal(bound)
 
 
-@pytest.mark.parametrize(("limit", "kept"), [("KEPT", once.KEPT), ("KEPT_BYTES", 0)])
+@pytest.mark.parametrize(("limit", "kept"), [("KEPT", while_unchanged.KEPT), ("KEPT_BYTES", 0)])
 def test_what_is_kept_does_not_grow(limit, kept, monkeypatch):
-    sizes, keep = [], once.Followed._keep
+    sizes, keep = [], while_unchanged.WhileUnchanged._keep
 
     def noted(self, *args):
         keep(self, *args)
         sizes.append(len(self._known))
 
-    monkeypatch.setattr(once.Followed, "_keep", noted)
-    monkeypatch.setattr(once, limit, kept)
-    for k in range(2 * once.KEPT):
+    monkeypatch.setattr(while_unchanged.WhileUnchanged, "_keep", noted)
+    monkeypatch.setattr(while_unchanged, limit, kept)
+    for k in range(2 * while_unchanged.KEPT):
         layer = LSTM(4, 5, rng=np.random.default_rng(k))  # another size, which no other test has filled
         for _ in range(3):
             layer(XS)
