@@ -38,9 +38,13 @@ _cache = pytest.StashKey[str]()
 
 @pytest.fixture(autouse=True)
 def threads_as_before():
-    """A test that sets the number of threads, or calls what does, leaves it as it was for the next one."""
-    before = minirnn.get_num_threads()
+    """A test that sets the number of threads, here or for processes to come, or calls what does (a cluster of Dask's),
+    leaves it as it was for the next one."""
+    before, environment = minirnn.get_num_threads(), dict(os.environ)
     yield
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.pop(name, None)
+        os.environ.update({name: environment[name]} if name in environment else {})
     if minirnn.get_num_threads() != before:
         minirnn.set_num_threads(before)
 

@@ -1,6 +1,7 @@
 """Dask's workers: local ones, or those of a scheduler that is there."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,11 +33,26 @@ def connect(scheduler: str | None = None, *, workers: int | None = None, threads
     quiet = {"distributed.admin.tick.limit": "10 s", "distributed.worker.memory.terminate": False}
     quiet["distributed.scheduler.allowed-failures"] = 0  # the driver hears of each worker that dies, and counts
     with (
+        _environment_as_before(dask.config.get("distributed.nanny.pre-spawn-environ", {})),
         dask.config.set(quiet),
         LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=port, silence_logs=50) as cluster,
         Client(cluster) as client,
     ):
         yield client
+
+
+@contextmanager
+def _environment_as_before(names: Iterable[str]) -> Iterator[None]:
+    """Put back what Dask sets in this process for its workers, and leaves: OPENBLAS_NUM_THREADS=1 among it."""
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def capacity(client: Any) -> int:
