@@ -9,6 +9,7 @@ from minirnn.threads import get_num_threads
 
 __all__ = ["INSTALL", "capacity", "connect", "replenish"]
 
+SET_BY_DASK = ["PYTHONHASHSEED", "__DASK_PARENT_PID"]
 INSTALL = "pip install 'minirnn[sweep]'"
 
 
@@ -33,7 +34,7 @@ def connect(scheduler: str | None = None, *, workers: int | None = None, threads
     quiet = {"distributed.admin.tick.limit": "10 s", "distributed.worker.memory.terminate": False}
     quiet["distributed.scheduler.allowed-failures"] = 0  # the driver hears of each worker that dies, and counts
     with (
-        _environment_as_before(dask.config.get("distributed.nanny.pre-spawn-environ", {})),
+        _environment_as_before([*dask.config.get("distributed.nanny.pre-spawn-environ", {}), *SET_BY_DASK]),
         dask.config.set(quiet),
         LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=port, silence_logs=50) as cluster,
         Client(cluster) as client,
