@@ -4,7 +4,7 @@ import autograd.numpy as np
 import numpy as onp
 import pytest
 from compile_cases import error, problem
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import minirnn
@@ -156,7 +156,13 @@ def _cells(*more):
 CELLS = _cells()
 
 
+EMPTY = RandomCell(
+    2, (("an empty part", 0, 0), ("tanh", 0, 0), ("running", 34, 0), ("kept", 6, 0), ("tanh", 0, 0)), (0, 34, 0, 1)
+)  # whose gradient is turned over while nothing is in it
+
+
 @given(CELLS, st.booleans(), st.booleans())
+@example(EMPTY, False, False)
 def test_a_random_cell_in_numpy_agrees_to_ten_digits(cell, ragged, reverse):
     lengths = onp.array([5, 1, 3]) if ragged else None
     with tier("numpy"):

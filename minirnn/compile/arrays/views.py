@@ -40,6 +40,8 @@ class Views:
     def view(self, ref: Ref, shape: Sequence[str], strides: Sequence[Any]) -> str:
         """The name of a view of these axes, made before the loop and cut to the loop's variables in it."""
         size = np.dtype(ref.dtype).itemsize
+        if "0" in shape:  # nothing lies there, and its place may be outside
+            ref, strides = ref._replace(at=()), ["0"] * len(shape)
         moves = [v for v in self.moving if any(v in names for _, names in ref.at)]
         start = tuple([term for term in ref.at if not set(moves) & set(term[1])])
         steps = [[(k, _without(names, v)) for k, names in ref.at if v in names] for v in moves]
