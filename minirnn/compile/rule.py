@@ -110,7 +110,7 @@ class Compiled(bundle.Rule):
 
     # ------------------------------------------------------------ tangents, and gradients that are differentiated
     def _moved(self, arrays: Sequence[Any], tangents: dict[int, Any]) -> "_Moved | None":
-        """The rule of the moving call; None where it cannot be compiled."""
+        """The rule of the moving call; None where it cannot be compiled, or not for sequences of different lengths."""
         floats = are_floats(arrays)
         t = [_tangent(a, tangents.get(i)) for i, a in enumerate(arrays) if floats[i]]
         of_x, of_state = sum(floats[: self.first_state]), sum(floats[: self.first_parameter])
@@ -119,7 +119,9 @@ class Compiled(bundle.Rule):
         xs = self.call.rebuild_xs(arrays[: self.first_state]), t[:of_x]
         call = Call(moving, state, xs, self.call.lengths, self.call.reverse, self.call.every)
         program = self.moving(call)
-        return None if program is None else _Moved(self, call, program, floats)
+        if program is None or (call.lengths is not None and not program.layout.row_wise):
+            return None
+        return _Moved(self, call, program, floats)
 
     def tangent(self, arrays: Sequence[Any], results: Sequence[Any], tangents: dict[int, Any]) -> Sequence[Any]:
         moved = self._moved(arrays, tangents)

@@ -54,6 +54,8 @@ def repeat(x: Any, repeats: Any, axis: Any = None) -> Lowered:
     if axis is None:
         x, axis = reshaped(x, (int(np.prod(x.shape)),)), 0
     (axis,) = axes_of(x, axis)
+    if x.shape[axis] == 1:
+        return make("broadcast", x, attrs=(*x.shape[:axis], int(repeats), *x.shape[axis + 1 :]))
     new = (*x.shape[: axis + 1], int(repeats), *x.shape[axis + 1 :])
     wide = make("broadcast", reshaped(x, (*x.shape[: axis + 1], 1, *x.shape[axis + 1 :])), attrs=new)
     return reshaped(wide, (*x.shape[:axis], x.shape[axis] * int(repeats), *x.shape[axis + 1 :]))
