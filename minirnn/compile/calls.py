@@ -83,9 +83,7 @@ class Calls(OfParameters):
         """(matrix, whether it is transposed) as right sides of products, and what they lie in."""
         raise NotImplementedError
 
-    def call(
-        self, n: int, b: int, flags: Sequence[bool], given: dict[str, Arrays], once: Any, outside: Any, work: Any
-    ) -> Task:
+    def call(self, n: int, b: int, flags: Sequence[bool], given: dict[str, Arrays], once: Any, work: Any) -> Task:
         """What runs n steps of b rows on the arrays given, by kind of Argument."""
         raise NotImplementedError
 
@@ -106,15 +104,15 @@ class Calls(OfParameters):
         outside: Any, work: Any,
     ) -> Task:  # fmt: skip
         """The call that runs n steps of b rows."""
-        given = {"x": x, "s": s, "k": k, "y": y}
-        return self.call(n, b, (keep, outside is not None), given, once, outside, work)
+        given = {"x": x, "s": s, "k": k, "y": y, "outside": (outside,)}
+        return self.call(n, b, (keep, outside is not None), given, once, work)
 
     def backward(
         self, n: int, b: int, p: Arrays, once: Any, x: Arrays, s: Arrays, k: Arrays, y: Arrays, d: Arrays,
         dx: Arrays, sums: Arrays, starts: bool, wants: tuple[bool, bool], outside: Any, work: Any,
     ) -> Task:  # fmt: skip
-        given = {"x": x, "s": s, "k": k, "y": y, "d": d, "dx": dx, "sums": sums}
-        return self.call(n, b, (starts, *wants, outside is not None), given, once, outside, work)
+        given = {"x": x, "s": s, "k": k, "y": y, "d": d, "dx": dx, "sums": sums, "outside": (outside,)}
+        return self.call(n, b, (starts, *wants, outside is not None), given, once, work)
 
 
 def _flat(value: Any, dtype: Any) -> Array:

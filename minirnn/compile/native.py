@@ -136,12 +136,10 @@ class _Native(Calls):
             call(address(matrix), matrix.strides[0] // matrix.itemsize, rows, columns, address(packed[-1]))
         return packed, memory
 
-    def call(
-        self, n: int, b: int, flags: Sequence[bool], given: dict[str, Arrays], once: _Ready, outside: Any, work: Any
-    ) -> Task:
+    def call(self, n: int, b: int, flags: Sequence[bool], given: dict[str, Arrays], once: _Ready, work: Any) -> Task:
         block, alive = self._block.copy(), list[Any]([once])
         for place, kind, number in self._of_call:
-            arrays = (outside,) if kind == "outside" else given[kind]
+            arrays = given[kind]
             array = arrays[number] if arrays else None  # no sums: none are asked for
             if array is not None:
                 if not array.flags.c_contiguous:

@@ -15,7 +15,6 @@ __all__ = [
     "COMPARISONS",
     "COMPUTED",
     "ELEMENTWISE",
-    "INFIX",
     "LOOPED",
     "OPERATIONS",
     "REGISTER",

@@ -109,3 +109,12 @@ def compare(part, flags):
         assert (whole[-GUARD:] == edge).all(), argument
         if argument.kind not in ("packed", "right", "room"):
             assert np.allclose(whole[GUARD:-GUARD], values, rtol=single, atol=single, equal_nan=True), argument
+
+
+def compare_all(cell):
+    """Both directions, with all flags up and with none."""
+    parts = directions(cell)
+    native._load_all(parts, parts[0].dtype.name)
+    for part in parts:
+        for flags in ([1] * len(part.flags), [0] * len(part.flags)):
+            compare(part, flags)

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 from compile_cases import EVERY, cell_of
-from loop_cases import compare, directions
+from loop_cases import compare_all, directions
 
 pytest.importorskip("llvmlite", reason="llvmlite is not installed: pip install 'minirnn[fast]'")
 
 import minirnn
-from minirnn.compile import native
 from minirnn.compile.llvm import objects, printer, products
 from minirnn.compile.llvm.target import AVX2, AVX512, NEON
 from minirnn.compile.loops.direction import FLAGS
@@ -24,11 +23,7 @@ every_cell = pytest.mark.parametrize(
 @every_cell
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_native_code_is_what_the_interpreter_computes_and_stays_within_its_memory(name, dtype):
-    parts = directions(cell_of(name, dtype))
-    native._load_all(parts, parts[0].dtype.name)
-    for part in parts:
-        for flags in ([1] * len(part.flags), [0] * len(part.flags)):
-            compare(part, flags)
+    compare_all(cell_of(name, dtype))
 
 
 # ---------------------------------------------------------------- sizes

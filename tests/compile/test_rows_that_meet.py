@@ -3,7 +3,7 @@
 import autograd.numpy as np
 import pytest
 from compile_cases import error, problem
-from loop_cases import compare, directions
+from loop_cases import compare_all
 from meeting_cells import MEETING, SEVERAL, OneLine
 
 pytest.importorskip("llvmlite", reason="llvmlite is not installed: pip install 'minirnn[fast]'")
@@ -11,7 +11,7 @@ pytest.importorskip("llvmlite", reason="llvmlite is not installed: pip install '
 import minirnn
 from minirnn import threads
 from minirnn.call import Call
-from minirnn.compile import engine, native, sequence
+from minirnn.compile import engine, sequence
 from minirnn.compile.engine import program_for
 from minirnn.compile.passes import FUSING, optimised
 from minirnn.compile.place import place
@@ -45,11 +45,7 @@ def test_one_program_serves_every_batch(name):
 @every
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_native_code_is_what_the_interpreter_computes_and_stays_within_its_memory(name, dtype):
-    parts = directions(cell_of(name, dtype))
-    native._load_all(parts, parts[0].dtype.name)
-    for part in parts:
-        for flags in ([1] * len(part.flags), [0] * len(part.flags)):
-            compare(part, flags)
+    compare_all(cell_of(name, dtype))
 
 
 @pytest.mark.parametrize("name", [*MEETING, *SEVERAL])

@@ -68,8 +68,5 @@ class _Arrays(Calls):
             packed.append(matrix.T if turned else matrix)
         return packed, None
 
-    def call(
-        self, n: int, b: int, flags: Sequence[bool], given: dict[str, Any], once: Once, outside: Any, work: Any
-    ) -> Task:
-        arrays = {**once.arrays, **given, "outside": (outside,)}
-        return partial(self.run, n, b, *flags, self.sizes, work, arrays)
+    def call(self, n: int, b: int, flags: Sequence[bool], given: dict[str, Any], once: Once, work: Any) -> Task:
+        return partial(self.run, n, b, *flags, self.sizes, work, {**once.arrays, **given})
