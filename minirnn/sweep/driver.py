@@ -251,7 +251,7 @@ class _Driver:
         return self.folder / "trials" / f"{number:04d}"
 
     def _submit(self, job: Job) -> Any:
-        return self.client.submit(run_job, self.objective, job, pure=False, retries=0)
+        return self.client.submit(run_job, self.objective, job, pure=False)
 
     def _listen(self, number: int) -> bool:
         """Pass a trial's reports on, and tell it to stop where Optuna's pruner says so.

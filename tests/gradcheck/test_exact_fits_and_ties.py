@@ -61,6 +61,16 @@ def test_an_exact_fit_in_single_precision(factor):
     assert gradcheck(f, x, w, x @ w, vjp=backward).ok == (factor == 1)
 
 
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize("room", [0.1, 0.01])
+def test_an_exact_fit_beside_the_edge_of_its_domain(room, side):
+    """Where f is not defined as far as the largest step goes, the largest that is inside tells how much cancels."""
+    x, w = BROKEN
+    f, backward = fit("squared", 1.0)
+    inside = lambda *args: f(*args) if side * (args[0][0, 0] - x[0, 0]) > -room else np.nan
+    assert gradcheck(inside, x, w, x @ w, vjp=backward).kind == "ok"
+
+
 # ---------------------------------------------------------------- ties
 first = lambda g, x: g * (np.arange(x.size) == x.argmax())
 whole = lambda g, x: g * (x == x.max())

@@ -121,6 +121,46 @@ def test_what_is_wrong_is_called_by_its_name(case):
     assert kind in str(report)
 
 
+@pytest.mark.parametrize(
+    ("size", "method", "coordinates", "directions"),
+    [  # at the given point, and at each of the others; "auto" takes 100 coordinates for few
+        (1, "auto", 1, (0, 1)),
+        (100, "auto", 100, (0, 2)),
+        (101, "auto", 24, (8, 3)),
+        (101, "coordinates", 101, (0, 3)),
+        (101, "directions", 0, (8, 3)),
+        (6, "directions", 0, (6, 2)),
+    ],
+)
+def test_the_report_counts_what_was_checked(size, method, coordinates, directions):
+    report = gradcheck(np.sin, np.linspace(0.1, 1, size), vjp=cos_backward, method=method)
+    argument, (here, elsewhere) = report.arguments[0], directions
+    assert report.points == 8
+    assert (argument.coordinates, argument.directions) == (coordinates, here + 7 * elsewhere)
+
+
+def test_only_the_argument_that_is_wrong_is_shown_so_where_its_coordinates_agree():
+    """The backward clips: wrong where the cotangent is large alone, and right along every coordinate."""
+    f = lambda x, y: np.sin(x) * np.cos(y)
+    vjp = lambda g, x, y: (g * np.cos(x) * np.cos(y), np.clip(-g * np.sin(x) * np.sin(y), -50, 50))
+    report = gradcheck(f, X, X + 1, vjp=vjp)
+    x, y = report.arguments
+    assert (report.kind, report.worst) == ("mismatch", y.worst)
+    assert (x.disagree, y.disagree) == (0, 0)
+    assert x.worst.relative < 1e-6 < 0.1 < y.worst.relative
+
+
+@pytest.mark.parametrize("insists", ["f", "the backward"])
+def test_what_insists_on_float32_is_never_given_float64(insists):
+    def float32(x):
+        if x.dtype != np.float32:
+            raise TypeError("float32 was expected")
+        return x
+
+    f = lambda x: np.sin(float32(x) if insists == "f" else x)
+    assert gradcheck(f, X.astype(np.float32), vjp=lambda g, x: g * np.cos(float32(x))).kind == "ok"
+
+
 @pytest.mark.parametrize("writer", ["f", "vjp", "cotangent"])
 def test_the_callers_arrays_are_never_touched(writer):
     def f(x):

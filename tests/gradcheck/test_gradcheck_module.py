@@ -79,3 +79,15 @@ def test_any_object_with_parameters_and_bind_will_do():
 def test_bad_use_is_an_error_that_says_what_was_expected(call, error, says):
     with pytest.raises(error, match=says):
         call()
+
+
+def test_a_function_is_asked_at_other_points_too_and_a_dict_is_known_at_one_alone():
+    model, cubes, known = (
+        Foreign(np.arange(1.0, 4.0)),
+        lambda model: anp.sum(model.w**3),
+        {"w": 3 * np.arange(1.0, 4.0) ** 2},
+    )
+    assert gradcheck_module(model, cubes, grads=known).points == 1
+    assert gradcheck_module(model, cubes).points > 2
+    report = gradcheck_module(model, cubes, grads=lambda model: known)
+    assert (report.kind, report.text) == ("mismatch", "at the given point it does not show;")

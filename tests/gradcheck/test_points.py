@@ -47,6 +47,13 @@ def test_points_where_f_is_not_finite_are_replaced_or_left_out():
     assert len(list(points([value], rng(), lambda values: False))) == 1
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_f_that_is_finite_nowhere_else_is_asked_four_times_of_each_kind_and_twice_for_each_argument(count):
+    asked = []
+    assert len(list(points([np.full(8, 0.5)] * count, rng(), lambda values: bool(asked.append(0))))) == 1
+    assert len(asked) == 7 * (4 + 2 * count)
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_points_keep_dtype_and_shape(dtype):
     for shape in ((), (0, 2), (2, 1)):

@@ -13,8 +13,8 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from belonging import ROOMS, belonging, files, room_of
-from copies import ROOT, Copy
-from reached import NEAR, ORDER, RECORD, Reached, first
+from copies import ROOT, Copy, preload
+from reached import NEAR, ORDER, RECORD, Reached, choice
 from slips import Slip, changed_lines, changes, of_lines, slips
 
 EQUIVALENT = Path(__file__).with_name("cannot_be_seen.toml")
@@ -82,15 +82,16 @@ def plain(room: str, tests: list[str], copy: Copy) -> Plain:
 
 
 def judged(trial: Trial, copy: Copy, known: Plain, near: bool) -> Outcome:
-    """Whether a slip is noticed: by a few of the tests that come to its line, or by all tests."""
+    """Whether a slip is noticed: by a few of the tests that come to its line, by all that do, or by any of the room."""
     order, every = copy.folder / "order.json", [test for test in belonging(trial.path) if (copy.folder / test).exists()]
-    names = first(known.reached, trial.path, trial.source, trial.slip.line)
+    few, nearest = choice(known.reached, trial.path, trial.source, trial.slip.line, FEW)
     copy.write(trial.path, trial.slip.applied(trial.source))
     try:
-        for chosen, alone in [(names[:FEW], True), (names, near)] if names else [([], False)]:
-            tests = list(dict.fromkeys(name.split("::")[0] for name in chosen)) if alone else every
-            seconds = sum(known.reached[name][0] for name in chosen) if alone else known.seconds
-            order.write_text(json.dumps(chosen), encoding="utf-8")
+        stages = [(few, True)] * bool(few) + [(nearest, True)] * (len(nearest) > len(few))
+        for names, alone in [*stages, *([] if near and few else [(nearest, False)])]:
+            tests = list(dict.fromkeys(name.split("::")[0] for name in names)) if alone else every
+            seconds = sum(known.reached[name][0] for name in names) if alone else known.seconds
+            order.write_text(json.dumps(names), encoding="utf-8")
             said = {ORDER: str(order), **({NEAR: "1"} if alone else {})}
             ended = copy.run(tests, 60 + PATIENCE * seconds, **said)
             if ended.code != 0:
@@ -118,9 +119,10 @@ def main() -> int:
     given.add_argument("--count", type=int, default=20, help="lines of each")
     given.add_argument("--seed", type=int, default=0, help="of the draw of lines")
     given.add_argument("--jobs", type=int, default=2, help="copies of the tree that work at the same time")
-    given.add_argument("--near", action="store_true", help="only tests that come to the line's file, where some do")
+    given.add_argument("--near", action="store_true", help="only tests that come to the line, or else its file")
     given.add_argument("--list", action="store_true", help="print what would be tried, and end")
     options = given.parse_args()
+    preload()
 
     places = options.only or list(ROOMS)
     if missing := [place for place in places if not files(place)]:

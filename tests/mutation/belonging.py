@@ -5,7 +5,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 ROOMS = (
     "core", "compile", "layers", "gradcheck", "train", "data", "optim", "interop", "parallel", "sweep", "derivations",
-    "analysis", "cli",
+    "analysis", "cli", "speed", "bptt",
 )  # fmt: skip
 
 # by room: folders and files that test it, in the order in which they run; "core" are the files of minirnn/ itself

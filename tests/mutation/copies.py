@@ -1,23 +1,53 @@
 """Copies of the tree, in which lines are changed and tests run; the tree itself is never touched."""
 
 import contextlib
+import multiprocessing
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+import types
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
 MEMORY = 8 << 30  # bytes that the tests of a slip may take: one that fills lists for ever must not fill the machine
-START = (
-    "import resource, sys, pytest; hard = resource.getrlimit(resource.RLIMIT_DATA)[1]; "
-    f"resource.setrlimit(resource.RLIMIT_DATA, ({MEMORY}, hard)); sys.exit(pytest.main(sys.argv[1:]))"
-)
 OPTIONS = ("-x", "-q", "-m", "not slow", "-p", "reached", "-p", "no:cacheprovider", "-p", "no:xdist", "--tb", "line")
+
+# What tests load from elsewhere, in the process that theirs are forked from: to load it takes longer than most tests.
+PRELOAD = ("pytest", "numpy", "autograd.numpy", "llvmlite.binding", "torch", "safetensors.numpy", "typer.testing")
+_forks = multiprocessing.get_context("forkserver")
+
+
+def preload() -> None:
+    """From now on tests start in forks of a process that has loaded the libraries, where they are installed."""
+    os.environ.setdefault("PYTHONHASHSEED", "0")  # that process's, and so that of every fork
+    _forks.set_forkserver_preload(list(PRELOAD))
+
+
+def _tests(folder: Path, words: Sequence[str], environment: Mapping[str, str], output: str) -> None:
+    """A fork's whole life: pytest in a folder, all that is said into a file; its exit code is pytest's."""
+    os.setsid()
+    to = os.open(output, os.O_WRONLY)
+    os.dup2(to, 1)
+    os.dup2(to, 2)
+    os.chdir(folder)
+    os.environ.update(environment)
+    sys.dont_write_bytecode = False  # in the copy, and where pytest rewrites Hypothesis: most of a start, otherwise
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+    here = [str(folder), str(HERE)]
+    sys.path[:] = [*here, *(place for place in sys.path if place not in here)]
+    sys.modules["__main__"] = types.ModuleType("__main__")  # what tests start in turn is not to load ours
+    sys.modules.pop("reached", None)  # pytest loads it, as a plugin
+    import pytest
+
+    sys.exit(int(pytest.main(list(words))))
 
 
 class Ended(NamedTuple):
@@ -61,24 +91,15 @@ class Copy:
 
         said: what reached.py is to do, by the names of its variables.
         """
+        environment = {"PYTHONPATH": f"{self.folder}:{HERE}", "PYTHONDONTWRITEBYTECODE": "", **said}
         start = time.monotonic()
-        process = subprocess.Popen(
-            [sys.executable, "-c", START, *OPTIONS, *tests],
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": f"{self.folder}:{Path(__file__).parent}", "PYTHONHASHSEED": "0", **said},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-        try:
-            text, _ = process.communicate(timeout=seconds)
-            code: int | None = process.returncode
-        except subprocess.TimeoutExpired:
-            code, text = None, ""
-        finally:
+        with tempfile.NamedTemporaryFile(prefix="said-", dir=self.folder.parent) as output:
+            process = _forks.Process(target=_tests, args=(self.folder, [*OPTIONS, *tests], environment, output.name))
+            process.start()
+            process.join(seconds)
+            code = process.exitcode
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-        return Ended(code, time.monotonic() - start, text)
+            process.join()
+            text = Path(output.name).read_text(encoding="utf-8", errors="replace")
+        return Ended(code, time.monotonic() - start, text if code is not None else "")

@@ -11,8 +11,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import CodeType, FrameType
-from typing import Any
+from types import FrameType
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -31,16 +31,16 @@ class Recorder:
     def __init__(self, target: Path):
         self.target, self.tests = target, Reached()
         self.folder = str(Path.cwd() / "minirnn") + os.sep
-        self.lines: set[tuple[CodeType, int]] = set()
-        self.calls: dict[CodeType, int] = {}
+        self.lines: set[tuple[str, int]] = set()
+        self.calls: dict[int, int] = {}  # by the identity of a function's code: its hash is slow
 
     def trace(self, frame: FrameType, event: str, _: Any) -> Any:
-        code = frame.f_code
+        code = id(frame.f_code)
         count = self.calls[code] = self.calls.get(code, 0) + 1
-        return self.line if count <= CALLS and code.co_filename.startswith(self.folder) else None
+        return self.line if count <= CALLS and frame.f_code.co_filename.startswith(self.folder) else None
 
     def line(self, frame: FrameType, event: str, _: Any) -> Any:
-        self.lines.add((frame.f_code, frame.f_lineno))
+        self.lines.add((frame.f_code.co_filename, frame.f_lineno))
         return self.line
 
     @pytest.hookimpl(wrapper=True)
@@ -54,8 +54,8 @@ class Recorder:
             sys.settrace(None)
             threading.settrace(None)  # type: ignore[arg-type]
             files: dict[str, list[int]] = {}
-            for code, line in sorted(self.lines, key=lambda one: one[1]):
-                files.setdefault(code.co_filename[len(self.folder) - len("minirnn/") :], []).append(line)
+            for name, line in sorted(self.lines):
+                files.setdefault(name[len(self.folder) - len("minirnn/") :], []).append(line)
             self.tests[item.nodeid] = (self.tests.get(item.nodeid, (0.0, {}))[0], files)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -81,13 +81,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items.sort(key=lambda item: places.get(item.nodeid, len(places)))
 
 
-def first(reached: Reached, path: str, source: str, line: int) -> list[str]:
-    """The tests that come to a line, the quickest first; then those that come to its file."""
+class Choice(NamedTuple):
+    """The tests that may notice a slip, the quickest first: few of as many kinds, and all that come to the line.
+
+    Where none is known to come to the line (it runs at import, or in a process that a test starts), those of the file.
+    """
+
+    few: list[str]
+    near: list[str]
+
+
+def choice(reached: Reached, path: str, source: str, line: int, few: int) -> Choice:
     lines = set(_statement(source, line))
     at_line = [name for name, (_, files) in reached.items() if not lines.isdisjoint(files.get(path, ()))]
-    in_file = [name for name, (_, files) in reached.items() if path in files]
-    seconds = lambda name: reached[name][0]
-    return list(dict.fromkeys([*sorted(at_line, key=seconds), *sorted(in_file, key=seconds)]))
+    near = sorted(
+        at_line or [name for name, (_, files) in reached.items() if path in files], key=lambda name: reached[name][0]
+    )
+    kinds = dict[str, str]()
+    for name in near:
+        kinds.setdefault(name.split("[")[0], name)  # a parametrized test is one kind: its next case adds the least
+    return Choice(list(dict.fromkeys([*kinds.values(), *near]))[:few], near)
 
 
 def _statement(source: str, line: int) -> range:

@@ -17,6 +17,8 @@ NAMES = {"min": "max", "max": "min", "any": "all", "all": "any", "minimum": "max
 SAME_EITHER_WAY = {"max", "min", "maximum", "minimum", "fmax", "fmin", "array_equal", "add", "multiply", "hypot"}
 WRAPPERS = {"copy", "deepcopy", "sorted", "reversed", "abs", "tuple", "ascontiguousarray", "array", "asarray", "fsync"}
 
+NEW = (ast.GeneratorExp, ast.List, ast.ListComp)  # of these, a wrapper is no copy that could be forgotten
+
 
 class Slip(NamedTuple):
     """A change: the text between two offsets becomes another. line: from 1. kind: in words."""
@@ -225,7 +227,7 @@ class _Finder(ast.NodeVisitor):
             self._add(function, (end - len(name), end), NAMES[name], "another function")
         if name in WRAPPERS and isinstance(function, ast.Attribute) and not node.args:
             self._add(node, self._span(node), self._text(function.value), f"{name} dropped")
-        elif name in WRAPPERS and node.args and not isinstance(node.args[0], ast.GeneratorExp):
+        elif name in WRAPPERS and node.args and not isinstance(node.args[0], NEW):
             self._add(node, self._span(node), self._text(node.args[0]), f"{name} dropped")
         if name == "range" and not isinstance(node.args[-1], ast.Constant):
             last = node.args[min(1, len(node.args) - 1)]

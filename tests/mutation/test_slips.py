@@ -11,7 +11,7 @@ import copies
 import pytest
 from belonging import ROOMS, ROOT, belonging, files, room_of
 from copies import Copy
-from reached import ORDER, first
+from reached import ORDER, choice
 from slips import changed_lines, changes, slips
 
 HERE = Path(__file__).parent
@@ -64,6 +64,7 @@ def test_what_does_not_run_has_none():
 def test_a_check_of_our_own_is_none_and_what_is_the_same_either_way_is_not_swapped():
     assert [one.kind for one in slips("x = zip(a, b, strict=True)\n")] == ["arguments swapped"]
     assert [one.kind for one in slips("x = np.maximum(a, b)\n")] == ["another function"]
+    assert slips("x = np.array([a, b])\n") == []
 
 
 def test_every_slip_of_a_real_file_is_one_change_of_its_line():
@@ -107,6 +108,7 @@ def small(tmp_path, monkeypatch):
     subprocess.run(["git", "init", "-q"], cwd=tree, check=True)
     for module in (mutation, copies, sys.modules["belonging"]):
         monkeypatch.setattr(module, "ROOT", tree)
+    monkeypatch.setattr(copies, "PRELOAD", ("pytest",))
     monkeypatch.setattr(mutation, "EQUIVALENT", tmp_path / "unseen.toml")
     (tmp_path / "unseen.toml").write_text("")
     return tree
@@ -152,6 +154,13 @@ def test_tests_that_fail_where_nothing_is_changed_end_the_run(small, monkeypatch
         mutants(monkeypatch, capsys)
 
 
+def test_of_a_parametrized_test_one_case_is_among_the_first_few():
+    took = {"t::a[1]": 0.1, "t::a[2]": 0.2, "t::b": 0.3, "t::c[1]": 0.4}
+    reached = {name: (seconds, {"minirnn/sums.py": [1]}) for name, seconds in took.items()}
+    found = choice(reached, "minirnn/sums.py", "limit = 9\n", 1, 3)
+    assert found == (["t::a[1]", "t::b", "t::c[1]"], list(took))
+
+
 def test_the_tests_that_come_to_a_line_run_first_and_the_quickest_of_them_before_all(small, tmp_path):
     source = (small / "minirnn/sums.py").read_text() + "\n\ndef less(a, b):\n    return a - b\n"
     (small / "minirnn/sums.py").write_text(source)
@@ -162,8 +171,12 @@ def test_the_tests_that_come_to_a_line_run_first_and_the_quickest_of_them_before
     (small / "tests/test_sums.py").write_text(tests)
     (small / "copy").mkdir()
     copy, order = Copy(small / "copy"), tmp_path / "order.json"
-    names = first(mutation.plain("core", ["tests/test_sums.py"], copy).reached, "minirnn/sums.py", source, 3)
-    assert [name.split("::")[1] for name in names] == ["test", "test_long", "test_less"]
+    reached = mutation.plain("core", ["tests/test_sums.py"], copy).reached
+    found = [choice(reached, "minirnn/sums.py", source, line, 1) for line in (3, 11, 1)]
+    assert [[name.split("::")[1] for name in one.few] for one in found] == [["test"], ["test_less"], ["test_less"]]
+    names = found[0].near
+    assert [name.split("::")[1] for name in names] == ["test", "test_long"]
+    assert len(found[2].near) == 3  # a line that no test was seen to come to: those of its file
     order.write_text(json.dumps(names))
     copy.write("tests/test_sums.py", tests.replace("(): ", "(): assert False; "))
     assert copy.run(["tests/test_sums.py"], 60, **{ORDER: str(order)}).why() == "FAILED tests/test_sums.py::test"

@@ -91,7 +91,7 @@ def test_what_is_exactly_at_the_limit_is_returned_itself(scale):
     assert clip_by_value(grads, 3.0 * size)["a"] is grads["a"]
 
 
-@pytest.mark.parametrize("size", [1e-42, 1e-30, 1e30, 3e38])
+@pytest.mark.parametrize("size", [1e-42, 1e-30, 1e-21, 1e-18, 1e30, 3e38])  # 1e-21 squared has few digits left
 @pytest.mark.parametrize("count", [1, 100])
 def test_the_norm_of_very_small_and_very_large_float32_is_right(size, count):
     g = np.full(count, size, np.float32)
