@@ -328,3 +328,27 @@ def test_assert_gradients_raises_with_the_report_and_returns_a_right_one():
     assert assert_gradients(np.sin, X, vjp=cos_backward).ok
     with pytest.raises(AssertionError, match="gradcheck: mismatch"):
         assert_gradients(np.sin, X, vjp=lambda g, x: (g,))
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
+def test_the_worst_coordinate_is_told_in_the_callers_units(size):
+    x = size * np.array([1.0, -2.0, 0.5])
+    wrong = lambda g, x: g * (2 * x + size * np.array([0, 0, 1.0]))
+    worst = gradcheck(lambda x: x**2, x, vjp=wrong).worst
+    cotangent = worst.numeric / (2 * x[2])
+    assert worst.index == (2,)
+    assert worst.analytic == pytest.approx(cotangent * 2 * size)
+    assert worst.error < 1e-6 * abs(worst.numeric)
+    assert 0.01 < abs(cotangent) < 10
+
+
+def test_an_argument_of_which_nothing_is_to_be_checked_has_a_row_without_numbers():
+    report = gradcheck(lambda x, y: np.sin(x), X, np.zeros((0, 3)), vjp=lambda g, x, y: (g * np.cos(x), 0 * y))
+    [row] = [line.split() for line in str(report).splitlines() if line.split()[:1] == ["y"]]
+    assert row == ["y", "(0,", "3)", "-", "(0", "directions)", "-"]
+
+
+@pytest.mark.parametrize("method", ["parameters", "bind"])
+def test_half_a_model_is_an_argument_like_any_other_object(method):
+    half = type("Half", (), {method: lambda self, values=None: {}})()
+    assert gradcheck(lambda x, other: np.sin(x), X, half, vjp=lambda g, x, other: (g * np.cos(x), None)).ok

@@ -60,6 +60,18 @@ def test_states_are_as_bad_as_they_stand():
     assert [int(state) for state in State] == [0, 1, 2, 3, 4]
 
 
+STAIRCASE = (lambda t: np.float32(3 + 1e-3 * t), 1e-3, None)  # single precision inside
+
+
+@pytest.mark.parametrize("case", [*STATES, "a staircase"])
+def test_a_cotangent_of_the_other_sign_changes_signs_alone(case):
+    f, value, _ = STATES.get(case, STAIRCASE)
+    one, other = judged(f, value), judged(f, -value, ((-1.0,),))
+    assert (one.state, one.kinked) == (other.state, other.kinked)
+    assert np.array_equal(one.numeric, -other.numeric, equal_nan=True)
+    assert np.array_equal([one.error, one.allowed], [other.error, other.allowed], equal_nan=True)
+
+
 @pytest.mark.parametrize("case", STATES)
 def test_the_state_is_what_the_line_shows(case):
     f, value, state = STATES[case]

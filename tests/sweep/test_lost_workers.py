@@ -23,6 +23,7 @@ class Loses:
     def submit(self, run, objective, job, *, pure):
         assert not pure  # the same job again is to be done again
         self.submitted.append(job)
+        assert len(self.submitted) < 100
         self.begins(job.number, driver.Path(job.folder))
         return self
 
