@@ -61,6 +61,8 @@ def close(ours, expected, k, dtype):
 @given(sizes, sizes, sizes, dtypes, st.booleans(), st.integers(0, 9))
 @example(ROWS, products.LEFT_AT_ONCE // ROWS + 1, 3, "float32", False, 0)  # the left side in more than one block
 @example(3 * ROWS + 1, 5, 3 * LANES + 1, "float32", True, 2)  # every tile of rows, and of vectors
+@example(ROWS + 1, products.K_OF_STRIPS + 1, 4 * LANES, "float32", True, 0)  # k in more than one part
+@example(ROWS + 1, 2 * products.K_OF_STRIPS, 3, "float64", False, 1)
 @example(1, 5, 9 * LANES - 1, "float32", False, 1)  # a single row, beyond what it takes at once
 def test_multiply_is_the_product_and_touches_nothing_beside_it(m, k, n, dtype, add, gap):
     a, b, c = draw(0, (m, k + gap), dtype), draw(1, (k, n), dtype), draw(2, (m, n + gap), dtype)

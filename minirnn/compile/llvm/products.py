@@ -12,15 +12,13 @@ how a batch is shared out.
     column_sum(to, a, a_row, rows, n, add)               to (n,) (+)= the sums of a's columns
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from minirnn.compile.llvm.target import Target
-from minirnn.compile.llvm.text import Text, element
+from minirnn.compile.llvm.tiles import TILE, Product, arguments, tile
 
 __all__ = ["SIGNATURES", "module", "packed_size", "room_size"]
 
-K_AT_ONCE = 512  # of a product with many k: what keeps a strip near
+K_AT_ONCE = 512  # of a transposed product with many k: what keeps a strip near
+K_OF_STRIPS = 1024  # of others
 LEFT_AT_ONCE = 1 << 16  # numbers of the left side between two passes over the strips
 TILES_AT_ONCE = 8  # tiles whose transposed left sides are copied together, so that cache lines are read whole
 ROWS_AT_ONCE = 64  # of a sum over rows: partial sums lose less
@@ -32,7 +30,6 @@ SIGNATURES = {
     "multiply_transposed": "ptr c, ptr a, i64 a_row, ptr b, i64 m, i64 k, i64 n, ptr room, i64 add",
     "column_sum": "ptr to, ptr a, i64 a_row, i64 rows, i64 n, i64 add",
 }
-_TILE = "ptr c, i64 c_row, ptr a, i64 a_row, i64 a_k, ptr b, i64 strip, i64 k, i64 last, i64 add"
 
 
 def packed_size(target: Target, dtype: str, k: int, n: int) -> int:
@@ -46,51 +43,10 @@ def room_size(target: Target) -> int:
     return TILES_AT_ONCE * target.tiles[0][0] * K_AT_ONCE
 
 
-def _arguments(signature: str) -> list[tuple[str, str]]:
-    return [(kind, name) for kind, name in (part.split() for part in signature.split(", "))]
-
-
-class _Product(Text):
-    """A function of this module."""
-
-    def __init__(self, target: Target, dtype: str, name: str, signature: str, needed: set[str], attributes: str = ""):
-        super().__init__(f"{name}_{dtype}", _arguments(signature), needed, attributes)
-        self.target, self.dtype, self.kind = target, dtype, element(dtype)
-        self.lanes = target.lanes(dtype)
-
-    def at(self, base: str, *parts: tuple[str, str]) -> str:
-        """base + the sum of products, in numbers of the dtype."""
-        offset = "0"
-        for a, b in parts:
-            offset = self.plus(offset, self.times(a, b))
-        return self.address(base, offset, self.kind)
-
-    def binary_flag(self, op: str, a: str, b: str) -> str:
-        return self.value(f"{op} i1 {a}, {b}")
-
-    def strips(self, n: str) -> str:
-        return self.value(f"sdiv i64 {self.plus(n, str(self.lanes - 1))}, {self.lanes}")
-
-    @contextmanager
-    def either(self, condition: str) -> Iterator[list[str]]:
-        """Collects two texts: what is written before the list's first entry is set runs where the condition holds."""
-        yes, no, behind = self.label("yes"), self.label("no"), self.label("end")
-        self.put(f"br i1 {condition}, label %{yes}, label %{no}")
-        self.begin(yes)
-        labels = [no, behind]
-        yield labels
-        self.put(f"br label %{behind}")
-        self.begin(behind)
-
-    def otherwise(self, labels: list[str]) -> None:
-        self.put(f"br label %{labels[1]}")
-        self.begin(labels[0])
-
-
 def module(target: Target, dtype: str) -> str:
     """The functions above, each with the dtype's name behind its own."""
     intrinsics: set[str] = set()
-    made = [_tile(target, dtype, r, v, intrinsics) for r, most in target.tiles for v in range(1, most + 1)]
+    made = [tile(target, dtype, r, v, intrinsics) for r, most in target.tiles for v in range(1, most + 1)]
     for name, write in (
         ("pack", _pack),
         ("pack_transposed", _pack_transposed),
@@ -98,14 +54,14 @@ def module(target: Target, dtype: str) -> str:
         ("multiply_transposed", _multiply_transposed),
         ("column_sum", _column_sum),
     ):
-        text = _Product(target, dtype, name, SIGNATURES[name], intrinsics)
+        text = Product(target, dtype, name, SIGNATURES[name], intrinsics)
         write(text)
         made.append(text.text())
     return "\n".join([*sorted(intrinsics), "", *made])
 
 
 # ---------------------------------------------------------------- packing
-def _pack(text: _Product) -> None:
+def _pack(text: Product) -> None:
     lanes, kind = str(text.lanes), text.kind
     with text.loop("j", "0", "%n", text.lanes) as j:
         left = text.minus("%n", j)
@@ -120,7 +76,7 @@ def _pack(text: _Product) -> None:
                 text.store(kind, text.load(kind, text.at(column, (i, "%row")), mask), text.at(strip, (i, lanes)))
 
 
-def _pack_transposed(text: _Product) -> None:
+def _pack_transposed(text: Product) -> None:
     """By blocks of lanes x lanes numbers, turned in registers."""
     lanes, kind = text.lanes, text.kind
     with text.loop("j", "0", "%n", lanes) as j, text.loop("i", "0", "%k", lanes) as i:
@@ -141,7 +97,7 @@ def _pack_transposed(text: _Product) -> None:
                     text.store(kind, vector, out)
 
 
-def _turned(text: _Product, block: list[str]) -> list[str]:
+def _turned(text: Product, block: list[str]) -> list[str]:
     """The transposed block: at each stage, entries that lie `apart` rows and columns from each other change places."""
     lanes, vector = text.lanes, text.vector(text.kind)
     apart = 1
@@ -163,57 +119,7 @@ def _turned(text: _Product, block: list[str]) -> list[str]:
 
 
 # ---------------------------------------------------------------- tiles
-def _tile(target: Target, dtype: str, rows: int, vectors: int, intrinsics: set[str]) -> str:
-    """c (+)= a b for `rows` rows and `vectors` vectors, the last of which has `last` columns."""
-    text = _Product(target, dtype, f"tile_{rows}x{vectors}", _TILE, intrinsics, "internal")
-    kind, vector, lanes = text.kind, text.vector(text.kind), text.lanes
-    places = [(r, v) for r in range(rows) for v in range(vectors)]
-    sums = {place: text.at_entry(f"alloca {vector}") for place in places}
-    for slot in sums.values():
-        text.put(f"store {vector} zeroinitializer, ptr {slot}")
-    left, right = text.at_entry("alloca ptr"), text.at_entry("alloca ptr")
-    text.put(f"store ptr %a, ptr {left}")
-    text.put(f"store ptr %b, ptr {right}")
-    left_rows = [text.times(str(r), "%a_row") for r in range(rows)]
-    strips = [text.times(str(v), "%strip") for v in range(vectors)]
-    with text.loop("i", "0", "%k"):
-        a, b = (text.value(f"load ptr, ptr {slot}") for slot in (left, right))
-        columns = [text.load(kind, text.address(b, strip, kind)) for strip in strips]
-        for r in range(rows):
-            one = text.value(f"load {kind}, ptr {text.address(a, left_rows[r], kind)}")
-            spread = text.splat(kind, one)
-            for v in range(vectors):
-                total = text.value(f"load {vector}, ptr {sums[r, v]}")
-                text.put(f"store {vector} {text.fma(kind, spread, columns[v], total)}, ptr {sums[r, v]}")
-        text.put(f"store ptr {text.address(a, '%a_k', kind)}, ptr {left}")
-        text.put(f"store ptr {text.address(b, str(lanes), kind)}, ptr {right}")
-    outs = {(r, v): text.at("%c", (str(r), "%c_row"), (str(v), str(lanes))) for r, v in places}
-    with text.either(text.value(f"icmp sge i64 %last, {lanes}")) as labels:
-        _deliver(text, sums, outs, None, vectors)
-        text.otherwise(labels)
-        _deliver(text, sums, outs, text.mask("%last"), vectors)
-    return text.text()
-
-
-def _deliver(
-    text: _Product,
-    sums: dict[tuple[int, int], str],
-    outs: dict[tuple[int, int], str],
-    mask: str | None,
-    vectors: int,
-) -> None:
-    kind, vector = text.kind, text.vector(text.kind)
-    with text.when(text.value("icmp ne i64 %add, 0")):
-        for (r, v), slot in sums.items():
-            before = text.load(kind, outs[r, v], mask if v == vectors - 1 else None)
-            total = text.value(f"load {vector}, ptr {slot}")
-            text.put(f"store {vector} {text.binary('fadd', kind, before, total)}, ptr {slot}")
-    for (r, v), slot in sums.items():
-        total = text.value(f"load {vector}, ptr {slot}")
-        text.store(kind, total, outs[r, v], mask if v == vectors - 1 else None)
-
-
-def _call_tile(text: _Product, rows: int, vectors: int, given: dict[str, str]) -> None:
+def _call_tile(text: Product, rows: int, vectors: int, given: dict[str, str]) -> None:
     """A tile of as many vectors as are left of given["left"] columns, at most `vectors`."""
     lanes = text.lanes
     count = text.least(text.strips(given["left"]), str(vectors))
@@ -224,14 +130,15 @@ def _call_tile(text: _Product, rows: int, vectors: int, given: dict[str, str]) -
     for v, label in enumerate(labels):
         text.begin(label)
         values = {**given, "last": last}
-        arguments = ", ".join([f"{kind} {values[name]}" for kind, name in _arguments(_TILE)])
-        text.put(f"call void @tile_{rows}x{v + 1}_{text.dtype}({arguments})")
+        passed = ", ".join([f"{kind} {values[name]}" for kind, name in arguments(TILE)])
+        text.put(f"call void @tile_{rows}x{v + 1}_{text.dtype}({passed})")
         text.put(f"br label %{behind}")
     text.begin(behind)
 
 
-def _tiled(text: _Product, c: str, c_row: str, a: str, a_row: str, a_k: str, b: str, m: str, k: str, left: str) -> None:
+def _tiled(text: Product, c: str, a: str, b: str, m: str, k: str, left: str, add: str) -> None:
     """All m rows of one group of columns, largest tiles first; `left` columns remain, from b's first strip on."""
+    c_row, a_row, a_k = "%c_row", "%a_row", "%a_k"
     top = "0"
     for rows, vectors in text.target.tiles:
         stop = text.plus(top, text.times(text.value(f"sdiv i64 {text.minus(m, top)}, {rows}"), str(rows)))
@@ -247,21 +154,28 @@ def _tiled(text: _Product, c: str, c_row: str, a: str, a_row: str, a_k: str, b: 
                 "strip": "%strip",
                 "k": k,
                 "left": text.minus(left, j),
-                "add": "%add",
+                "add": add,
             }
+            tile = text.value(f"sdiv i64 {now}, {rows}")  # the first of these ask for what comes next
+            far = text.at(given["b"], (text.plus(tile, str(vectors)), "%strip"))
+            asks = text.value(f"icmp slt i64 {tile}, {vectors}")
+            given["next"] = text.value(f"select i1 {asks}, ptr {far}, ptr {given['b']}")
             _call_tile(text, rows, vectors, given)
         top = stop
 
 
-def _multiply(text: _Product) -> None:
-    """Rows in blocks, then columns in groups of a large tile's, then rows: a group's strips stay near."""
+def _multiply(text: Product) -> None:
+    """Rows in blocks, then parts of k, then columns in groups of a large tile's, then rows: a group's strips stay
+    near."""
     wide, most = text.target.tiles[0][1] * text.lanes, text.target.tiles[0][0]
     group = max(wide, text.target.tiles[-1][1] * text.lanes)  # what a single row takes at once
-    least = text.value(f"sdiv i64 {LEFT_AT_ONCE}, {text.call('i64', 'llvm.smax.i64', ('i64', '%k'), ('i64', '1'))}")
+    deep = text.call("i64", "llvm.smin.i64", ("i64", "%k"), ("i64", str(K_OF_STRIPS)))
+    least = text.value(f"sdiv i64 {LEFT_AT_ONCE}, {text.call('i64', 'llvm.smax.i64', ('i64', deep), ('i64', '1'))}")
     rows = text.call("i64", "llvm.smax.i64", ("i64", least), ("i64", str(most)))
     rows = text.times(text.value(f"sdiv i64 {rows}, {most}"), str(most))
     few = text.value(f"icmp slt i64 %m, {most}")
     step = text.value(f"select i1 {few}, i64 {group}, i64 {wide}")
+    count = text.value(f"sdiv i64 {text.minus(text.plus('%n', step), '1')}, {step}")
     slot = text.at_entry("alloca i64")
     text.put(f"store i64 0, ptr {slot}")
     head, body, behind = text.label("head"), text.label("body"), text.label("end")
@@ -271,19 +185,21 @@ def _multiply(text: _Product) -> None:
     text.put(f"br i1 {text.value(f'icmp slt i64 {start}, %m')}, label %{body}, label %{behind}")
     text.begin(body)
     here = text.least(rows, text.minus("%m", start))
-    count = text.value(f"sdiv i64 {text.minus(text.plus('%n', step), '1')}, {step}")
-    with text.loop("group", "0", count) as g:
-        j = text.times(g, step)
+    end = text.call("i64", "llvm.smax.i64", ("i64", "%k"), ("i64", "1"))  # without k, zeros
+    with text.loop("first", "0", end, K_OF_STRIPS) as first, text.loop("group", "0", count) as g:
+        j, k = text.times(g, step), text.least(str(K_OF_STRIPS), text.minus("%k", first))
         left = text.least(step, text.minus("%n", j))
-        c, a = text.at("%c", (start, "%c_row"), (j, "1")), text.at("%a", (start, "%a_row"))
-        b = text.at("%b", (text.value(f"sdiv i64 {j}, {text.lanes}"), "%strip"))
-        _tiled(text, c, "%c_row", a, "%a_row", "%a_k", b, here, "%k", left)
+        later = text.value(f"icmp sgt i64 {first}, 0")
+        add = text.value(f"select i1 {later}, i64 1, i64 %add")
+        c, a = text.at("%c", (start, "%c_row"), (j, "1")), text.at("%a", (start, "%a_row"), (first, "%a_k"))
+        b = text.at("%b", (text.value(f"sdiv i64 {j}, {text.lanes}"), "%strip"), (first, str(text.lanes)))
+        _tiled(text, c, a, b, here, k, left, add)
     text.put(f"store i64 {text.plus(start, here)}, ptr {slot}")
     text.put(f"br label %{head}")
     text.begin(behind)
 
 
-def _multiply_transposed(text: _Product) -> None:
+def _multiply_transposed(text: Product) -> None:
     """K_AT_ONCE rows at a time: columns of the left side copied as tiles, (tile, k, row), and multiplied there."""
     most = text.target.tiles[0][0]
     kind, lanes, height = text.kind, text.lanes, TILES_AT_ONCE * most
@@ -318,15 +234,15 @@ def _multiply_transposed(text: _Product) -> None:
                 b = text.at("%b", (j, "%k"), (first, str(lanes)))
                 width = text.least(str(wide), text.minus("%n", j))
                 strip = text.times("%k", str(lanes))
-                arguments = {
+                values = {
                     "c": c, "c_row": "%n", "a": a, "a_row": "1", "a_k": str(most), "b": b, "m": here, "k": count,
                     "n": width, "strip": strip, "add": onto,
                 }  # fmt: skip
-                given = ", ".join([f"{kind} {arguments[name]}" for kind, name in _arguments(SIGNATURES["multiply"])])
+                given = ", ".join([f"{kind} {values[name]}" for kind, name in arguments(SIGNATURES["multiply"])])
                 text.put(f"call void @multiply_{text.dtype}({given})")
 
 
-def _column_sum(text: _Product) -> None:
+def _column_sum(text: Product) -> None:
     kind, vector = text.kind, text.vector(text.kind)
     total, part = text.at_entry(f"alloca {vector}"), text.at_entry(f"alloca {vector}")
     with text.loop("j", "0", "%n", text.lanes) as j:

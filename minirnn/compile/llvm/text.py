@@ -169,6 +169,11 @@ class Text:
             name = f"llvm.masked.store.v{self.lanes}{in_name(kind)}.p0"
             self.call("void", name, (vector, value), ("ptr", pointer), ("i32", str(align)), (self.vector("i1"), mask))
 
+    def prefetch(self, pointer: str, nearness: int) -> None:
+        """Ask for the numbers at a place that will be read; 3: into the nearest cache, 2: into the next."""
+        given = ("ptr", pointer), ("i32", "0"), ("i32", str(nearness)), ("i32", "1")
+        self.call("void", "llvm.prefetch.p0", *given)
+
     def mask(self, count: str) -> str:
         """The lanes below count."""
         lanes = ", ".join([f"i64 {k}" for k in range(self.lanes)])
