@@ -12,9 +12,9 @@ import numpy as onp
 
 from minirnn import threads
 from minirnn.boxes import dtype_of
-from minirnn.checks import as_integers
 from minirnn.module import Array
-from minirnn.primitive import elementwise, primitive, variadic
+from minirnn.primitive import elementwise, is_traced, primitive, variadic
+from minirnn.selecting import embedding, pick
 
 __all__ = [
     "dropout",
@@ -84,13 +84,22 @@ def _linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     return y.reshape(*x.shape[:-1], weight.shape[0])
 
 
+def _linear_derivatives(wanted: Sequence[int], g: Array, y: Array, x: Array, weight: Array, bias: Any = None) -> Any:
+    plain = not (is_traced(g) or is_traced(x) or is_traced(weight))
+    numpy: Any = onp if plain else np  # autograd's detours cost more than the products of a small layer
+    times: Function = threads.product if plain else product
+    rows = numpy.reshape(g, (-1, g.shape[-1]))
+    of = {
+        0: lambda: numpy.reshape(times(rows, weight), np.shape(x)),
+        1: lambda: times(numpy.transpose(rows), numpy.reshape(x, (-1, np.shape(x)[-1]))),
+        2: lambda: numpy.sum(rows, axis=0),
+    }
+    return [of[i]() for i in wanted]
+
+
 linear: Function = primitive(
     _linear,
-    [
-        lambda g, y, x, weight, bias=None: np.reshape(product(_rows(g), weight), np.shape(x)),
-        lambda g, y, x, weight, bias=None: product(np.transpose(_rows(g)), _rows(x)),
-        lambda g, y, x, weight, bias: np.sum(_rows(g), axis=0),
-    ],
+    _linear_derivatives,
     [
         lambda t, y, x, weight, bias=None: linear(t, weight),
         lambda t, y, x, weight, bias=None: linear(x, t),
@@ -150,61 +159,6 @@ log_softmax = primitive(
     [lambda t, y, x, axis=-1: t - np.sum(np.exp(y) * t, axis=axis, keepdims=True)],
 )
 log_softmax.__doc__ = """log softmax(x) along an axis. log_softmax(x, axis=-1)."""
-
-
-# ---------------------------------------------------------------- selecting
-def _pick(x: Array, indices: Array) -> Array:
-    indices = as_integers("indices", indices)
-    return onp.take_along_axis(x, indices[..., None], axis=-1)[..., 0]
-
-
-def _unpicked(g: Array, indices: Array, classes: int) -> Array:
-    indices = as_integers("indices", indices)
-    out = onp.zeros((*indices.shape, classes), dtype=g.dtype)
-    onp.put_along_axis(out, indices[..., None], g[..., None], axis=-1)
-    return out
-
-
-_unpick: Function = primitive(
-    _unpicked,
-    [lambda g, y, h, indices, classes: pick(g, indices)],
-    [lambda t, y, h, indices, classes: _unpick(t, indices, classes)],
-)
-pick: Function = primitive(
-    _pick,
-    [lambda g, y, x, indices: _unpick(g, indices, np.shape(x)[-1])],
-    [lambda t, y, x, indices: pick(t, indices)],
-)
-pick.__doc__ = (
-    """out[...] = x[..., indices[...]]: one entry of the last axis each. x: (..., V), indices: (...) integers."""
-)
-
-
-def _summed_rows(g: Array, indices: Array, rows: int) -> Array:
-    """out[r] = the sum of g[i] over indices[i] = r, by sorting: fifty times faster than np.add.at on rows."""
-    indices = as_integers("indices", indices) % rows  # -1 is the last row
-    row = g.shape[indices.ndim :]
-    flat, values = indices.ravel(), g.reshape(indices.size, *row)
-    out = onp.zeros((rows, *row), dtype=g.dtype)
-    if flat.size:
-        order = onp.argsort(flat, kind="stable")
-        ordered = flat[order]
-        starts = onp.flatnonzero(onp.concatenate(([True], ordered[1:] != ordered[:-1])))
-        out[ordered[starts]] = onp.add.reduceat(values[order], starts, axis=0)
-    return out
-
-
-_sum_rows: Function = primitive(
-    _summed_rows,
-    [lambda g, y, h, indices, rows: embedding(g, indices)],
-    [lambda t, y, h, indices, rows: _sum_rows(t, indices, rows)],
-)
-embedding: Function = primitive(
-    lambda table, indices: table[as_integers("indices", indices)],
-    [lambda g, y, table, indices: _sum_rows(g, indices, np.shape(table)[0])],
-    [lambda t, y, table, indices: embedding(t, indices)],
-)
-embedding.__doc__ = """table[indices]: rows of a (V, E) table for integer indices (...), as (..., E)."""
 
 
 # ---------------------------------------------------------------- joining, splitting, noise

@@ -10,7 +10,7 @@ from typing import Any
 import autograd.numpy as np
 import numpy as onp
 
-from minirnn import bundle
+from minirnn import bundle, tier
 from minirnn.boxes import dtype_of
 from minirnn.checks import as_array, as_integers, check_lengths, is_integer
 from minirnn.ctc import ctc
@@ -61,38 +61,37 @@ def cross_entropy(
         )
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"cross_entropy: label_smoothing={label_smoothing} came, 0 to 1 was expected")
+    _check_reduction("cross_entropy", reduction)
     classes = np.shape(logits)[-1]
-    scored = onp.ones(targets.shape, bool) if ignore_index is None else targets != ignore_index
-    wrong = targets[scored & ((targets < 0) | (targets >= classes))]
-    if wrong.size:
-        raise ValueError(f"cross_entropy: target {wrong[0]} came, 0 to {classes - 1} were expected")
-    return _reduced("cross_entropy", *_CrossEntropy(targets, scored, label_smoothing).losses(logits), reduction)
+    scored = None if ignore_index is None else targets != ignore_index
+    if scored is not None and scored.all():
+        scored = None
+    chosen = targets if scored is None else targets[scored]
+    if chosen.size and int(chosen.view(onp.uint64).max()) >= classes:  # as unsigned, negative ones are huge
+        wrong = chosen[(chosen < 0) | (chosen >= classes)][0]
+        raise ValueError(f"cross_entropy: target {wrong} came, 0 to {classes - 1} were expected")
+    return bundle.call(_CrossEntropy(targets, scored, chosen.size, label_smoothing, reduction), [logits])[0]
 
 
 class _CrossEntropy(bundle.Rule):
-    """The losses (N,) of logits (N, V), the exponentials kept from forward to backward.
+    """The losses of logits (..., V), reduced; their gradient is made with them and kept from forward to backward.
 
-    With p = softmax(x), target t and smoothing s: d loss / dx = p - (1 - s) [t] - s / V.
+    With p = softmax(x), target t and smoothing s: d loss / dx = p - (1 - s) [t] - s / V. scored (...): the entries that
+    count, None for all; count: how many they are.
     """
 
-    def __init__(self, targets: Array, scored: Array, smoothing: float):
+    def __init__(self, targets: Array, scored: Array | None, count: int, smoothing: float, reduction: str):
         super().__init__(self._by_primitives)
-        self.shape, self.smoothing = targets.shape, smoothing
-        self.scored = None if scored.all() else scored.ravel()
-        self.targets = (targets if self.scored is None else onp.where(scored, targets, 0)).ravel()
-        self.rows = onp.arange(self.targets.size)
+        self.targets = targets if scored is None else onp.where(scored, targets, 0)
+        self.scored, self.count, self.smoothing, self.reduction = scored, count, smoothing, reduction
 
-    def losses(self, logits: Any) -> tuple[Any, int]:
-        """The losses (...) of logits (..., V), and how many of them count."""
-        flat = logits if np.ndim(logits) == 2 else np.reshape(logits, (self.targets.size, np.shape(logits)[-1]))
-        (found,) = bundle.call(self, [flat])
-        count = self.targets.size if self.scored is None else int(self.scored.sum())
-        return found if len(self.shape) == 1 else np.reshape(found, self.shape), count
+    def _reduced(self, losses: Any) -> Any:
+        return _reduced("cross_entropy", losses, self.count, self.reduction)
 
     def _by_primitives(self, logits: Any) -> tuple[Any, ...]:
         """The slow twin."""
         if self.scored is not None:  # before the function: what is ignored may be nan, and so would be its gradient
-            logits = np.where(self.scored[:, None], logits, onp.zeros((), np.result_type(logits)))
+            logits = np.where(self.scored[..., None], logits, onp.zeros((), np.result_type(logits)))
         log_p = log_softmax(logits)
         losses = -pick(log_p, self.targets)
         if self.smoothing:
@@ -100,42 +99,58 @@ class _CrossEntropy(bundle.Rule):
             losses = (1.0 - self.smoothing) * losses - np.sum(log_p, axis=-1) * share
         if self.scored is not None:
             losses = np.where(self.scored, losses, onp.zeros((), np.result_type(losses)))
-        return (losses,)
+        return (self._reduced(losses),)
 
     def forward(self, arrays: Sequence[Any], keep: bool) -> tuple[tuple[Any, ...], Any]:
         (x,) = arrays
-        top = x.max(axis=1, keepdims=True)
-        if self.scored is not None:
-            top[~self.scored] = 0.0
+        targets = self.targets.reshape(-1)
+        x = x.reshape(targets.size, x.shape[-1])
+        softmax = tier.kernel("softmax", x.dtype) or _softmax
+        with onp.errstate(invalid="ignore"):  # a top that is not finite: then the primitives do it
+            p, top, total = softmax(x)
+        ignored = None if self.scored is None else ~self.scored.reshape(-1)
+        if ignored is not None:
+            top[ignored] = 0.0
         if not onp.isfinite(top).all():
-            return self._by_primitives(x), None
-        x = x - top
-        if self.scored is not None:
-            x[~self.scored] = 0.0
-        chosen, logs = x[self.rows, self.targets], x.sum(axis=1) if self.smoothing else None
-        exps = onp.exp(x, out=x)
-        total = exps.sum(axis=1)
+            return self._by_primitives(*arrays), None
+        rows = onp.arange(targets.size)
         log_total = onp.log(total)
-        losses = log_total - chosen
-        if logs is not None:
-            share = self.smoothing / x.shape[1]
-            losses = (1.0 - self.smoothing) * losses + (x.shape[1] * log_total - logs) * share
-        if self.scored is not None:
-            losses[~self.scored] = 0.0
-        return (losses,), (exps, total) if keep else None
+        losses = log_total - (x[rows, targets] - top)
+        share = self.smoothing / x.shape[1]
+        if self.smoothing:
+            apart = x if ignored is None else onp.where(ignored[:, None], onp.zeros((), x.dtype), x)
+            mean = log_total - (apart - top[:, None]).sum(axis=1) * (1.0 / x.shape[1])
+            losses = (1.0 - self.smoothing) * losses + self.smoothing * mean
+        if ignored is not None:
+            losses[ignored] = 0.0
+        reduced = self._reduced(losses.reshape(self.targets.shape))
+        if not keep:
+            return (reduced,), None
+        p[rows, targets] -= 1.0 - self.smoothing
+        if self.smoothing:
+            p -= share
+        if ignored is not None:
+            p[ignored] = 0.0
+        return (reduced,), p.reshape(arrays[0].shape)
 
     def backward(self, arrays: Sequence[Any], cache: Any, cotangents: Sequence[Any], wanted: Sequence[int]) -> Any:
         (g,) = cotangents
         if cache is None:
             return super().backward(arrays, cache, cotangents, wanted)
-        exps, total = cache
-        if self.scored is not None:
-            g = onp.where(self.scored, g, onp.zeros((), g.dtype))
-        gradient = exps * (g / total)[:, None]
-        gradient[self.rows, self.targets] -= (1.0 - self.smoothing) * g
-        if self.smoothing:
-            gradient -= (self.smoothing / exps.shape[1]) * g[:, None]
-        return [gradient]
+        if self.reduction == "none":
+            return [
+                cache * (g if self.scored is None else onp.where(self.scored, g, onp.zeros((), g.dtype)))[..., None]
+            ]
+        return [cache * (g * (1.0 / self.count) if self.reduction == "mean" else g)]
+
+
+def _softmax(x: Array) -> tuple[Array, Array, Array]:
+    """(softmax(x), max x, sum exp(x - max x)) of the rows of x, by NumPy: the slow twin of the kernel."""
+    top = x.max(axis=1, keepdims=True)
+    y = onp.exp(x - top)
+    total = y.sum(axis=1, keepdims=True)
+    y /= total
+    return y, top[:, 0], total[:, 0]
 
 
 def mse(predictions: Array, targets: Array, *, reduction: str = "mean") -> Array:
@@ -208,9 +223,13 @@ def _mean_square(values: Array, lengths: Array | None) -> Array:
     return np.sum(values * values) * (1.0 / max(entries, 1))
 
 
-def _reduced(name: str, losses: Array, count: int, reduction: str) -> Array:
+def _check_reduction(name: str, reduction: str) -> None:
     if reduction not in _REDUCTIONS:
         raise ValueError(f"{name}: reduction={reduction!r} came, one of {', '.join(_REDUCTIONS)} was expected")
+
+
+def _reduced(name: str, losses: Array, count: int, reduction: str) -> Array:
+    _check_reduction(name, reduction)
     if reduction == "mean" and not count:
         raise ValueError(f"{name}: a mean over no entries was asked for; skip such batches, or use reduction='sum'")
     return _REDUCTIONS[reduction](losses, count)

@@ -36,19 +36,35 @@ def _traceable(function: Function) -> Function:
 
 
 def primitive(
-    function: Function, derivatives: Sequence[Function], tangents: Sequence[Function] | None = None
+    function: Function, derivatives: Sequence[Function] | Function, tangents: Sequence[Function] | None = None
 ) -> Function:
     """A differentiable function from a plain one, with one rule for each of its first arguments.
 
     derivatives[i](g, y, *args, **kwargs) is the cotangent of argument i, where y = function(*args, **kwargs) and g is
     y's cotangent; tangents[i](t, y, *args, **kwargs) is y's tangent when argument i moves by t (left out: the same
     formulas, as for any elementwise function). Written with autograd.numpy, the rules can be differentiated again.
+
+    In place of a list of derivatives, derivatives(wanted, g, y, *args, **kwargs) may give the cotangents of arguments
+    `wanted` at one go, in arrays that nobody else holds; tangents are a list then.
     """
     wrapped = _traceable(function)
+    if callable(derivatives):
+        extend.defvjp_argnums(wrapped, _at_one_go(derivatives))
+        extend.defjvp(wrapped, *(tangents or ()))
+        return wrapped
     reverse = [lambda y, *args, _rule=rule, **kw: lambda g: _rule(g, y, *args, **kw) for rule in derivatives]
     extend.defvjp(wrapped, *reverse)
     extend.defjvp(wrapped, *(derivatives if tangents is None else tangents))
     return wrapped
+
+
+def _at_one_go(derivatives: Function) -> Function:
+    def reverse(argnums: Any, y: Any, args: Any, kw: Any) -> Function:
+        pull = lambda g: derivatives(argnums, g, y, *args, **kw)
+        pull.makes_new_arrays = True  # type: ignore[attr-defined]
+        return pull
+
+    return reverse
 
 
 def elementwise(function: Function, derivative: Function) -> Function:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import minirnn
+from minirnn.tier import tier
 
 settings.register_profile("default", max_examples=25, derandomize=True)
 settings.register_profile("thorough", max_examples=200, derandomize=False, print_blob=True)
@@ -47,6 +48,15 @@ def threads_as_before():
         os.environ.update({name: environment[name]} if name in environment else {})
     if minirnn.get_num_threads() != before:
         minirnn.set_num_threads(before)
+
+
+@pytest.fixture(params=["numpy", "native"])
+def on_tier(request):
+    """The tier that the test's cells and kernels run on."""
+    if request.param == "native":
+        pytest.importorskip("llvmlite", reason="llvmlite is not installed: pip install 'minirnn[fast]'")
+    with tier(request.param):
+        yield request.param
 
 
 @pytest.fixture(scope="module")

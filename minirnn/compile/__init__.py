@@ -5,6 +5,7 @@ ir               the graph: typed nodes, as text, and computed in plain NumPy
 passes/          from graph to graph
 when, place, keep             what is known when, where each operation stands, what is stored
 fuse, loops/     operations in groups, and the loop program: what happens when, as plain data
+kernels/         functions beside the time loop: rows of tables, softmax, norms, update rules
 llvm/, native    a loop program as machine code, and the calls of it
 arrays/, calls   a loop program as NumPy, for where there is no native code
 nodes            node by node, for what no loop program holds

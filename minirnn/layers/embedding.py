@@ -45,7 +45,7 @@ class Embedding(Module):
     def __call__(self, tokens: Array) -> Array:
         tokens = as_integers("Embedding: tokens", tokens)
         rows = self.weight.shape[0]
-        if tokens.size and not (tokens.min() >= 0 and tokens.max() < rows):
+        if tokens.size and int(tokens.view(onp.uint64).max()) >= rows:  # as unsigned, negative ones are huge
             worst = tokens.min() if tokens.min() < 0 else tokens.max()
             raise ValueError(f"Embedding: token {worst} came, 0 to {rows - 1} were expected")
         looked_up = functional.embedding(self.weight, tokens)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from minirnn.module import Array
+from minirnn.optim.noted import entry_by_entry
 from minirnn.optim.optimizer import Optimizer, Options, Parameters, Slots, Work, descent_gradient
 from minirnn.optim.schedules import Schedule
 
@@ -45,6 +46,7 @@ class Adagrad(Optimizer):
     def slots(self, options: Options) -> Mapping[str, float]:
         return {"sum": options["initial_accumulator_value"]}
 
+    @entry_by_entry
     def update(self, p: Array, g: Array, slots: Slots, lr: float, options: Options, t: int, work: Work) -> None:
         step, spare = work
         s = slots["sum"]

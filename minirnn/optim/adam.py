@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from minirnn.module import Array
+from minirnn.optim.noted import entry_by_entry
 from minirnn.optim.optimizer import Optimizer, Options, Parameters, Slots, Work, descent_gradient
 from minirnn.optim.schedules import Schedule
 
@@ -47,6 +48,7 @@ class Adam(Optimizer):
     def slots(self, options: Options) -> Mapping[str, float]:
         return dict.fromkeys(["exp_avg", "exp_avg_sq"] + ["max_exp_avg_sq"] * options["amsgrad"], 0.0)
 
+    @entry_by_entry
     def update(self, p: Array, g: Array, slots: Slots, lr: float, options: Options, t: int, work: Work) -> None:
         step, spare = work
         g = descent_gradient(p, g, options["weight_decay"], options["maximize"], out=spare)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from minirnn.module import Array
 from minirnn.optim.adam import Adam, adam_update
+from minirnn.optim.noted import entry_by_entry
 from minirnn.optim.optimizer import Options, Parameters, Slots, Work, descent_gradient
 from minirnn.optim.schedules import Schedule
 
@@ -36,6 +37,7 @@ class AdamW(Adam):
             groups=groups,
         )
 
+    @entry_by_entry
     def update(self, p: Array, g: Array, slots: Slots, lr: float, options: Options, t: int, work: Work) -> None:
         step, spare = work
         p *= 1.0 - lr * options["weight_decay"]

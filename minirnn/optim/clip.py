@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from minirnn import tree
+from minirnn import tier, tree
 from minirnn.module import Array
 
 __all__ = ["clip_by_global_norm", "clip_by_value", "global_norm"]
 
 _SMALLEST_SQUARE = float(np.finfo(np.float32).tiny / np.finfo(np.float32).eps)  # below it, float32 squares lose digits
+
+_SMALLEST_EXACT = float(np.finfo(np.float64).tiny / np.finfo(np.float64).eps)
+_EXACT = frozenset([np.dtype(np.float32), np.dtype(np.float64)])
 
 _PIECE = 1 << 13  # entries; OpenBLAS uses its pool from 10,000 on
 
@@ -68,7 +71,12 @@ def global_norm(grads: Any) -> float:
     Right wherever the entries are finite: no square overflows or vanishes on the way. Infinite or nan where one is.
     TypeError: a leaf is no float array.
     """
-    return math.hypot(*[_norm(g) for g in _float_arrays("global_norm", grads)])
+    arrays, kernel = _float_arrays("global_norm", grads), tier.kernel("squares", np.dtype(np.float64))
+    if kernel is not None and all(type(g) is np.ndarray and g.dtype in _EXACT for g in arrays):
+        square = sum(kernel(arrays))
+        if _SMALLEST_EXACT < square < math.inf:
+            return math.sqrt(square)
+    return math.hypot(*map(_norm, arrays))
 
 
 def _norm(g: Array) -> float:
@@ -97,9 +105,11 @@ def _check_limit(function: str, name: str, value: float) -> None:
 
 
 def _float_arrays(function: str, grads: Any) -> list[Array]:
-    named = list(tree.named_leaves(grads))
-    for path, g in named:
+    arrays = tree.leaves(grads)
+    if all(isinstance(g, (np.ndarray, np.generic)) and g.dtype.kind == "f" for g in arrays):
+        return arrays
+    for path, g in tree.named_leaves(grads):
         if not isinstance(g, (np.ndarray, np.generic)) or g.dtype.kind != "f":
             came = f"{g.dtype} array" if isinstance(g, (np.ndarray, np.generic)) else type(g).__name__
             raise TypeError(f"{function}: {path or 'the gradient'} is a {came}, a float array was expected")
-    return [g for _, g in named]
+    return arrays

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from minirnn.module import Array
+from minirnn.optim.noted import entry_by_entry
 from minirnn.optim.optimizer import Optimizer, Options, Parameters, Slots, Work, descent_gradient
 from minirnn.optim.schedules import Schedule
 
@@ -49,6 +50,7 @@ class RMSprop(Optimizer):
         names = ["square_avg"] + ["grad_avg"] * options["centered"] + ["momentum_buffer"] * bool(options["momentum"])
         return dict.fromkeys(names, 0.0)
 
+    @entry_by_entry
     def update(self, p: Array, g: Array, slots: Slots, lr: float, options: Options, t: int, work: Work) -> None:
         step, spare = work
         s, alpha, momentum = slots["square_avg"], options["alpha"], options["momentum"]

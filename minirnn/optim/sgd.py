@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from minirnn.module import Array
+from minirnn.optim.noted import entry_by_entry
 from minirnn.optim.optimizer import Optimizer, Options, Parameters, Slots, Work, descent_gradient
 from minirnn.optim.schedules import Schedule
 
@@ -56,6 +57,7 @@ class SGD(Optimizer):
     def slots(self, options: Options) -> Mapping[str, float]:
         return {"momentum_buffer": 0.0} if options["momentum"] else {}
 
+    @entry_by_entry
     def update(self, p: Array, g: Array, slots: Slots, lr: float, options: Options, t: int, work: Work) -> None:
         step, spare = work
         momentum, dampening = options["momentum"], options["dampening"]
@@ -66,7 +68,7 @@ class SGD(Optimizer):
             return
         v = slots["momentum_buffer"]
         v *= momentum
-        v += g if t == 1 or not dampening else np.multiply(g, 1.0 - dampening, out=step)
+        v += g if not dampening or t == 1 else np.multiply(g, 1.0 - dampening, out=step)
         if options["nesterov"]:
             np.multiply(v, momentum, out=step)
             step += g

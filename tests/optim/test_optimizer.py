@@ -10,6 +10,7 @@ import pytest
 
 import minirnn
 from minirnn import LSTM, Linear, Module, Parameter, Sequential, optim
+from minirnn.tier import tier
 
 RULES = {
     "SGD": lambda p, **kw: optim.SGD(p, momentum=0.9, nesterov=True, weight_decay=0.1, **kw),
@@ -35,6 +36,7 @@ def small(rng):
 
 # ---------------------------------------------------------------- updates
 @each_rule
+@pytest.mark.usefixtures("on_tier")
 def test_a_model_is_updated_in_place_and_the_gradients_stay(make, rng):
     model = LSTM(3, 4, rng=rng)
     live, before = model.parameters(), deepcopy(model.parameters())
@@ -78,12 +80,13 @@ def test_blocks_give_the_numbers_of_one_piece(make, shape, rng, monkeypatch):
     start = {"a": rng.standard_normal(shape, dtype=np.float32), "b": np.asfortranarray(rng.standard_normal((300, 400)))}
     batches = [draw(rng, start) for _ in range(3)]
     runs = []
-    for block in (optim.optimizer._BLOCK, 1 << 40):
-        monkeypatch.setattr(optim.optimizer, "_BLOCK", block)
+    for block in (optim.blocks.BLOCK, 1 << 40):
+        monkeypatch.setattr(optim.blocks, "BLOCK", block)
         parameters = {name: p.copy("K") for name, p in start.items()}
         optimizer = make(parameters)
-        for grads in batches:
-            optimizer.step(grads)
+        with tier("numpy"):
+            for grads in batches:
+                optimizer.step(grads)
         runs.append((parameters, optimizer.state_dict()["slots"]))
     (first, first_slots), (second, second_slots) = runs
     assert all(np.array_equal(first[name], second[name]) for name in start)
@@ -91,6 +94,7 @@ def test_blocks_give_the_numbers_of_one_piece(make, shape, rng, monkeypatch):
 
 
 @each_rule
+@pytest.mark.usefixtures("on_tier")
 @pytest.mark.parametrize("maximize", [False, True])
 @pytest.mark.parametrize("view", [np.asarray, np.transpose, lambda w: w[::2]], ids=["C", "F", "strided"])
 def test_no_array_is_allocated_after_the_first_step(make, view, maximize, rng):
@@ -132,6 +136,7 @@ WRONG = {
 
 @pytest.mark.parametrize("steps", [0, 1])
 @pytest.mark.parametrize("says", WRONG)
+@pytest.mark.usefixtures("on_tier")
 @each_rule
 def test_a_wrong_gradient_is_named_and_changes_nothing(make, says, steps, rng):
     parameters = small(rng)
@@ -156,6 +161,7 @@ def test_all_problems_are_in_one_error():
 
 @pytest.mark.parametrize("rule", ["Adagrad", "RMSprop", "Adam", "AdamW"])
 @pytest.mark.parametrize("entry", [2e19, -3e38])
+@pytest.mark.usefixtures("on_tier")
 def test_a_huge_gradient_is_taken_where_it_is_not_squared_and_refused_where_its_square_overflows(entry, rule):
     grads = {"a": np.array([0, entry], np.float32)}
     parameters = {"a": np.zeros(2, np.float32)}
@@ -165,6 +171,7 @@ def test_a_huge_gradient_is_taken_where_it_is_not_squared_and_refused_where_its_
         getattr(optim, rule)(parameters).step(grads)
 
 
+@pytest.mark.usefixtures("on_tier")
 def test_a_gradient_whose_squares_overflow_only_in_the_sum_is_taken():
     parameters = {"a": np.zeros(1000, np.float32)}
     optim.Adam(parameters, lr=0.5).step({"a": np.full(1000, 1e19, np.float32)})

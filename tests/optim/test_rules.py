@@ -31,6 +31,7 @@ def compare(case, dtype, theirs, table):
 
 @cases
 @dtypes
+@pytest.mark.usefixtures("on_tier")
 def test_golden_numbers_of_torch(case, dtype, worst_errors):
     with np.load(GOLDEN) as golden:
         compare(case, dtype, golden[str(case)], worst_errors("golden"))

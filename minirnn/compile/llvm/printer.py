@@ -3,12 +3,16 @@
 The call's integers are addresses of its memory, then n, b and flags, then the sizes of the program's slots.
 """
 
+import hashlib
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar
 
 from minirnn.compile.llvm import products
 from minirnn.compile.llvm.rows import Rows
 from minirnn.compile.llvm.target import Target
+from minirnn.compile.llvm.text import Text
 from minirnn.compile.loops.program import (
     ColumnSum,
     For,
@@ -24,7 +28,7 @@ from minirnn.compile.loops.program import (
     When,
 )
 
-__all__ = ["module"]
+__all__ = ["each", "module", "sources"]
 
 
 def module(target: Target, functions: Sequence[tuple[str, Function, int]]) -> str:
@@ -32,6 +36,23 @@ def module(target: Target, functions: Sequence[tuple[str, Function, int]]) -> st
     intrinsics: set[str] = set()
     made = [_Printer(target, name, function, slots, intrinsics).text() for name, function, slots in functions]
     return "\n".join([*sorted(intrinsics), "", *made])
+
+
+def each() -> str:
+    """The text of a module of one function: it calls another for every row of integers."""
+    text = Text("each", [("ptr", "function"), ("ptr", "calls"), ("i64", "count"), ("i64", "integers")], set())
+    with text.loop("call", "0", "%count") as k:
+        text.put(f"call void %function(ptr {text.address('%calls', text.times(k, '%integers'), 'i64')})")
+    return text.text()
+
+
+@cache
+def sources() -> str:
+    """A digest of the source of all that makes code of a program: another source makes other code."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 class _Printer(Rows):
