@@ -7,8 +7,9 @@ import numpy as np
 
 from minirnn import tree
 from minirnn.boxes import check_alive, shape_of
-from minirnn.checks import check_lengths, check_positive, nested_as
+from minirnn.checks import check_lengths, check_like, check_positive, nested_as
 from minirnn.module import Array, Module
+from minirnn.resets import begins, check_resets
 
 __all__ = ["Call"]
 
@@ -22,19 +23,33 @@ class Call:
 
     arrays: the cell's, a shared one as often as it is held. columns, states: the leaves of xs and state; rebuild_xs,
     rebuild_state: their nestings. steps, batch: T and B.
-    lengths: (B,) integers or None; every: as checkpoint_every.
+    lengths: (B,) integers or None; every: as checkpoint_every. resets: (T, B) flags or None; begins: before which steps
+    the state is made anew, (T, B) or None; anew: the state that it then is, nested as `state`; fresh: its leaves, none
+    where there are no such steps.
     """
 
     __slots__ = (
-        "arrays", "batch", "cell", "columns", "every", "lengths", "rebuild_state", "rebuild_xs", "reverse", "state",
-        "states", "steps", "xs",
+        "anew", "arrays", "batch", "begins", "cell", "columns", "every", "fresh", "lengths", "rebuild_state",
+        "rebuild_xs", "resets", "reverse", "state", "states", "steps", "xs",
     )  # fmt: skip
     columns: Sequence[Any]
     states: Sequence[Any]
+    anew: Any
+    fresh: Sequence[Any]
     rebuild_xs: Callable[[Sequence[Any]], Any]
     rebuild_state: Callable[[Sequence[Any]], Any]
 
-    def __init__(self, cell: Any, state: Any, xs: Any, lengths: Any, reverse: bool, every: int | None):
+    def __init__(
+        self,
+        cell: Any,
+        state: Any,
+        xs: Any,
+        lengths: Any,
+        reverse: bool,
+        every: int | None,
+        resets: Any = None,
+        reset_state: Any = None,
+    ):
         """ValueError, TypeError: what `scan` says of its arguments."""
         self.arrays: list[Any] = list(cell._arrays()) if isinstance(cell, Module) else []
         if not isinstance(cell, Module) and not callable(cell):
@@ -51,6 +66,23 @@ class Call:
             check_alive(cell, f"scan: {type(cell).__name__}")
         self.steps, self.batch = self._steps_and_batch()
         self.lengths: Array | None = None if lengths is None else check_lengths(lengths, self.steps, self.batch)
+        self.resets: Array | None = None
+        self.begins: Array | None = None
+        self.anew, self.fresh = state, ()
+        if resets is not None or reset_state is not None:
+            self._take_resets(resets, reset_state)
+
+    def _take_resets(self, resets: Any, reset_state: Any) -> None:
+        if resets is None:
+            raise ValueError("scan: reset_state came without resets, which say where the state becomes that one")
+        self.resets = check_resets("scan: resets", resets, (self.steps, self.batch))
+        if reset_state is not None:
+            self.anew = nested_as(self.state, reset_state)
+            check_alive(self.anew, "scan")
+            check_like("scan: reset_state", self.state, self.anew)
+        self.begins = begins(self.resets, self.lengths, self.reverse)
+        if self.begins is not None:
+            self.fresh = tuple(tree.leaves(self.anew))
 
     def _steps_and_batch(self) -> tuple[int, int]:
         shapes = [shape_of(column) for column in self.columns]

@@ -28,7 +28,17 @@ class Engine(NamedTuple):
 
 
 def _reference(call: Call) -> Run:
-    return partial(reference.run, call.cell, call.state, call.xs, call.lengths, call.reverse, call.every)
+    return partial(
+        reference.run,
+        call.cell,
+        call.state,
+        call.xs,
+        call.lengths,
+        call.reverse,
+        call.every,
+        begins=call.begins,
+        anew=call.anew,
+    )
 
 
 _engines: list[Engine] = [  # the fastest first
@@ -95,6 +105,8 @@ def scan(
     reverse: bool = False,
     engine: str = "auto",
     checkpoint_every: int | None = None,
+    resets: Any = None,
+    reset_state: Any = None,
 ) -> tuple[Any, Any]:
     """Run a cell over time: (final_state, outputs).
 
@@ -104,7 +116,13 @@ def scan(
     keep every k-th state alone for the backward pass and recompute the steps between, equal within rounding, where
     memory is short (k near sqrt(T) keeps least). Outputs are (T, B, ...).
 
+    resets: (T, B) booleans, or 0 and 1; where resets[t, b] is True a new sequence begins at step t, and before it the
+    state of row b is the initial one again: what comes out is what the cut sequences give, each run alone, in either
+    direction (in reverse the state becomes the initial one before step t - 1). The initial state is `state`, unless
+    reset_state, nested like it, says another: for a state carried over from the chunk before.
+
     ValueError, TypeError: shapes that do not agree, a state that changes shape or dtype, a step that writes in place,
     an array kept from a finished gradient, or a named engine that cannot run the cell.
     """
-    return choose(engine, Call(cell, state, xs, lengths, reverse, checkpoint_every))[1]()
+    call = Call(cell, state, xs, lengths, reverse, checkpoint_every, resets, reset_state)
+    return choose(engine, call)[1]()

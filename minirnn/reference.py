@@ -18,7 +18,15 @@ __all__ = ["pieces", "run"]
 
 
 def run(
-    cell: Any, state: Any, xs: Any, lengths: Array | None, reverse: bool, checkpoint_every: int | None
+    cell: Any,
+    state: Any,
+    xs: Any,
+    lengths: Array | None,
+    reverse: bool,
+    checkpoint_every: int | None,
+    *,
+    begins: Array | None = None,
+    anew: Any = None,
 ) -> tuple[Any, Any]:
     """(final state, outputs) of a Cell, or of a bare step function, over time; see loop.run.
 
@@ -30,18 +38,21 @@ def run(
                 "checkpoint_every came with a bare step function; recomputation cannot see the arrays in its closure. "
                 "Make it a Cell, whose arrays are known"
             )
-        return loop.run(cell, state, xs, lengths, reverse)
+        return loop.run(cell, state, xs, lengths, reverse, begins=begins, anew=anew)
     steps = np.shape(tree.leaves(xs)[0])[0]
     if checkpoint_every is None or steps <= checkpoint_every:
-        return loop.run(tree.map(loop.read_only, cell).step, state, xs, lengths, reverse)
+        step = tree.map(loop.read_only, cell).step
+        return loop.run(step, state, xs, lengths, reverse, begins=begins, anew=anew)
     outputs: list[Any] = []
     safe = None
     if lengths is not None and lengths.any():
-        safe = padding.begin(state, tree.leaves(xs), lengths, reverse)
+        first = padding.begun(state, begins, anew, reverse)
+        safe = padding.begin(first, tree.leaves(xs), lengths, reverse)
     for start, stop in pieces(steps, checkpoint_every, reverse):
         piece = tree.map(lambda column, a=start, b=stop: column[a:b], xs)
         inside = None if lengths is None else onp.clip(lengths - start, 0, stop - start)
-        state, output = _recomputed(cell, state, piece, inside, reverse, safe)
+        flags = None if begins is None else begins[start:stop]
+        state, output = _recomputed(cell, state, piece, inside, reverse, safe, flags, anew)
         outputs.append(output)
     in_order = outputs[::-1] if reverse else outputs
     return state, tree.map(lambda *parts: np.concatenate(parts), in_order[0], *in_order[1:])
@@ -54,15 +65,24 @@ def pieces(steps: int, every: int, reverse: bool = False) -> Iterator[tuple[int,
         yield (steps - stop, steps - start) if reverse else (start, stop)
 
 
-def _recomputed(cell: Any, state: Any, xs: Any, lengths: Array | None, reverse: bool, safe: Any) -> tuple[Any, Any]:
+def _recomputed(
+    cell: Any,
+    state: Any,
+    xs: Any,
+    lengths: Array | None,
+    reverse: bool,
+    safe: Any,
+    begins: Array | None,
+    anew: Any,
+) -> tuple[Any, Any]:
     """A piece that keeps its inputs alone; whoever differentiates it runs it again."""
-    arrays, rebuild = tree.flatten((cell, state, xs, safe))
+    arrays, rebuild = tree.flatten((cell, state, xs, safe, anew))
     nesting: list[Any] = []
 
     def twin(*leaves: Any) -> tuple[Any, ...]:
-        cell, state, xs, safe = rebuild(leaves)
+        cell, state, xs, safe, anew = rebuild(leaves)
         step = tree.map(loop.read_only, cell).step
-        found, put_together = tree.flatten(loop.run(step, state, xs, lengths, reverse, safe))
+        found, put_together = tree.flatten(loop.run(step, state, xs, lengths, reverse, safe, begins, anew))
         nesting[:] = [put_together]
         return tuple(found)
 

@@ -12,7 +12,7 @@ def sequences(layer, steps, batch, seed=0):
     features = layer.input_size if isinstance(layer.input_size, tuple) else (layer.input_size,)
     dtype = next(iter(layer.parameters(frozen=True).values())).dtype
     xs = rng.standard_normal((steps, batch, *features)).astype(dtype)
-    moved = lambda leaf: leaf + 0.5 * rng.standard_normal(leaf.shape).astype(dtype)
+    moved = lambda leaf: leaf + 0.5 * rng.standard_normal(leaf.shape).astype(dtype) if leaf.dtype.kind == "f" else leaf
     return xs, tree.map(moved, layer.initial_state(batch))
 
 

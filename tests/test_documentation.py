@@ -90,6 +90,7 @@ def test_the_guide_to_checking_a_gradient(tmp_path):
         "docs/training.md",
         "docs/data.md",
         "docs/heads.md",
+        "docs/resets.md",
         "docs/regularisation.md",
         pytest.param("docs/stacks.md", marks=pytest.mark.slow),
     ],

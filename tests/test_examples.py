@@ -29,6 +29,7 @@ EXAMPLES = {
         ["2"],
         r"logistic regression: 0\.9\d+ right\na GRU over the rows: [\d.]+ right[\s\S]*error [\d.]+ by a GRU",
     ),
+    "recurrent_policy": (["--chunks", "3"], r"3 chunks: [\d.]+% of the last \d+ turns are right"),
     "reverse_strings": (
         ["--steps", "2"],
         r"without attention, beam of 5: [\d.]+%[\s\S]*with attention, beam of 5: [\d.]+%",

@@ -4,7 +4,7 @@ Nothing is known here but what each node computes, so that every graph can run t
 have not learnt yet, and slower. What a step computes is not kept: backward computes it again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from minirnn.compile.ir import Graph, evaluate_into
 from minirnn.compile.place import is_row_wise, place
 from minirnn.compile.program import Program, layout_of
 from minirnn.compile.shares import Task
+from minirnn.compile.tape import Anew
 from minirnn.compile.trace import Traced
 from minirnn.module import Array
 
@@ -43,21 +44,26 @@ class _Nodes(OfParameters):
 
     def forward(
         self, n: int, b: int, p: Arrays, once: Values, x: Arrays, s: Arrays, k: Arrays, y: Arrays, keep: bool,
-        outside: Any, work: Any,
+        outside: Any, anew: Anew | None, work: Any,
     ) -> Task:  # fmt: skip
         """The call that runs n steps of b rows."""
-        return partial(self._ahead, n, b, once, x, s, y, outside)
+        return partial(self._ahead, n, b, once, x, s, y, outside, anew)
 
     def backward(
         self, n: int, b: int, p: Arrays, once: Values, x: Arrays, s: Arrays, k: Arrays, y: Arrays, d: Arrays,
-        dx: Arrays, sums: Arrays, starts: bool, wants: tuple[bool, bool], outside: Any, work: Any,
+        dx: Arrays, sums: Arrays, starts: bool, wants: tuple[bool, bool], outside: Any, anew: Anew | None, work: Any,
     ) -> Task:  # fmt: skip
-        return partial(self._back, n, b, once, x, s, y, [array[:b] for array in d], dx, sums, starts, outside)
+        return partial(self._back, n, b, once, x, s, y, [array[:b] for array in d], dx, sums, starts, outside, anew)
 
-    def _ahead(self, n: int, b: int, once: Values, x: Arrays, s: Arrays, y: Arrays, outside: Array | None) -> None:
+    def _ahead(
+        self, n: int, b: int, once: Values, x: Arrays, s: Arrays, y: Arrays, outside: Array | None, anew: Anew | None
+    ) -> None:
         for t in range(n):
             now, then = slice(t * b, t * b + b), slice(t * b + b, t * b + 2 * b)
-            known = self._step(once, b, {"input": _cut(x, now), "state": _cut(s, now)})
+            if anew is not None:
+                for array, left, made in zip(anew.given, s, anew.states, strict=True):
+                    array[now] = np.where(_over(anew.begins[t], array), made, left[now])
+            known = self._step(once, b, {"input": _cut(x, now), "state": _cut(_given(s, anew), now)})
             for array, node in zip(s, self.results("state"), strict=True):
                 array[then] = known[node]
                 if outside is not None:
@@ -67,7 +73,7 @@ class _Nodes(OfParameters):
 
     def _back(
         self, n: int, b: int, once: Values, x: Arrays, s: Arrays, y: Arrays, d: Arrays, dx: Arrays, sums: Arrays,
-        starts: bool, outside: Array | None,
+        starts: bool, outside: Array | None, anew: Anew | None,
     ) -> None:  # fmt: skip
         for t in reversed(range(n)):
             now, held = slice(t * b, t * b + b), [array.copy() for array in d]
@@ -76,13 +82,19 @@ class _Nodes(OfParameters):
                     np.copyto(array, 0, where=_over(outside[now], array))
             then = slice(now.stop, now.stop + b)
             there = dict(zip(self.results("state"), _cut(s, then), strict=True))
-            given = {"input": _cut(x, now), "state": _cut(s, now), "d_output": _cut(y, now), "d_state": d}
+            before = _cut(_given(s, anew), now)
+            given = {"input": _cut(x, now), "state": before, "d_output": _cut(y, now), "d_state": list(d)}
             known = self._step({**there, **once}, b, given)
             new = [np.array(known[node]) for node in self.results("d_state") if node is not None]
             for array, value, before in zip(d, new, held, strict=True):
                 array[...] = value
                 if outside is not None:
                     np.copyto(array, before, where=_over(outside[now], array))
+            if anew is not None:
+                for array, total in zip(d, anew.d_states, strict=True):
+                    made = _over(anew.begins[t], array)
+                    np.add(total, array, out=total, where=made)
+                    np.copyto(array, 0, where=made)
             for array, node in zip(dx, self.results("d_input"), strict=True):
                 if array is not None:
                     array[now] = known[node]
@@ -90,7 +102,7 @@ class _Nodes(OfParameters):
                 array[...] = known[node] if starts else array + known[node]
             starts = False
 
-    def _step(self, once: Values, b: int, given: dict[str, Arrays]) -> Values:
+    def _step(self, once: Values, b: int, given: Mapping[str, Arrays]) -> Values:
         """The values of a step, of what is known before and of its arguments by kind."""
         known = dict(once)
         for kind, arrays in given.items():
@@ -103,6 +115,11 @@ def _cut(arrays: Arrays, now: slice) -> list[Any]:
     return [array[now] for array in arrays]
 
 
+def _given(s: Arrays, anew: Anew | None) -> Arrays:
+    """What steps are given: what the one before left, unless some are made anew."""
+    return s if anew is None else anew.given
+
+
 def _over(outside: Array, array: Array) -> Array:
-    """The flags of rows whose sequence is over, (b, 1), as they fit an array of these rows."""
+    """Flags of rows, (b, 1), as they fit an array of these rows."""
     return outside.reshape(-1, *[1] * (array.ndim - 1))

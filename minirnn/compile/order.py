@@ -32,6 +32,7 @@ class Order:
         late = steps - lengths  # how many steps each one is moved
         self.outside = (t < late)[:, :, None]
         at = np.maximum(t - late, 0)
+        self._any = lengths > 0
         self._there = lengths[whose] - 1 - at if reverse else at, whose
         self._back = steps - 1 - t if reverse else np.minimum(t + late, steps - 1), t < lengths
 
@@ -45,6 +46,14 @@ class Order:
         """The same, with zeros outside."""
         found = self.there(array)
         return found if self.outside is None else _zeroed(found, self.outside[:, :, 0])
+
+    def begins(self, flags: Array | None) -> Array | None:
+        """(T, B) flags of a call, before which steps a state is made anew, as (T, B, 1) in the order of the steps: that
+        before a sequence's first step holds for all that is computed in its place before it."""
+        if flags is None:
+            return None
+        found = self.there(flags)
+        return np.ascontiguousarray(found if self.outside is None else found & self._any)[:, :, None]
 
     def back(self, array: Array) -> Array:
         """What was computed in the order of the steps, as the call has it, with zeros past each end."""

@@ -29,9 +29,10 @@ def run(call: Call, program: Program, rebuild: Callable[..., Any], moving: Movin
     is over then matters.
     """
     if call.lengths is not None and not (program.layout.row_wise and call.lengths.any()):
-        return reference.run(call.cell, call.state, call.xs, call.lengths, call.reverse, call.every)
+        flags = {"begins": call.begins, "anew": call.anew}
+        return reference.run(call.cell, call.state, call.xs, call.lengths, call.reverse, call.every, **flags)
     rule = Compiled(call, program, moving)
-    results = bundle.call(rule, [*call.columns, *call.states, *_arrays_of(call)])
+    results = bundle.call(rule, [*call.columns, *call.states, *call.fresh, *_arrays_of(call)])
     count = len(program.layout.outputs)
     return call.rebuild_state(results[count:]), rebuild(results[:count])
 
@@ -42,12 +43,14 @@ def _arrays_of(call: Call) -> list[Any]:
 
 
 class Compiled(bundle.Rule):
-    """arrays: the inputs, the states, the cell's arrays. Results: the outputs, the final states."""
+    """arrays: the inputs, the states, what they are when made anew, if they are, the cell's arrays. Results: the
+    outputs, the final states."""
 
     def __init__(self, call: Call, program: Program, moving: MovingProgram):
         self.call, self.program, self.moving = call, program, moving
         self.first_state = len(call.columns)
-        self.first_parameter = self.first_state + len(call.states)
+        self.first_anew = self.first_state + len(call.states)
+        self.first_parameter = self.first_anew + len(call.fresh)
         self.every = call.every if call.every is not None and call.every < call.steps else None
 
     def twin(self, *given: Any) -> tuple[Any, ...]:
@@ -55,17 +58,26 @@ class Compiled(bundle.Rule):
         call = self.call
         bound = tree.flatten(call.cell)[1](given[self.first_parameter :])
         xs = call.rebuild_xs(given[: self.first_state])
-        state = call.rebuild_state(given[self.first_state : self.first_parameter])
-        final, outputs = reference.run(bound, state, xs, call.lengths, call.reverse, call.every)
+        state = call.rebuild_state(given[self.first_state : self.first_anew])
+        flags = {"begins": call.begins, "anew": self._anew(given)}
+        final, outputs = reference.run(bound, state, xs, call.lengths, call.reverse, call.every, **flags)
         return *tree.leaves(outputs), *tree.leaves(final)
+
+    def _anew(self, arrays: Sequence[Any]) -> Any:
+        """The state made anew; None where none is."""
+        fresh = arrays[self.first_anew : self.first_parameter]
+        return self.call.rebuild_state(fresh) if fresh else None
 
     def _problem(self, arrays: Sequence[Array]) -> tuple[Order, sequence.Problem]:
         order = Order(self.call.lengths, self.call.steps, self.call.reverse)
         xs = [order.there(array) for array in arrays[: self.first_state]]
-        return order, sequence.Problem(self.program, arrays[self.first_parameter :], xs, order.outside, self.every)
+        given, fresh = arrays[self.first_parameter :], arrays[self.first_anew : self.first_parameter]
+        anew = [np.ascontiguousarray(array) for array in fresh]
+        begins = order.begins(self.call.begins)
+        return order, sequence.Problem(self.program, given, xs, order.outside, self.every, begins, anew)
 
     def forward(self, arrays: Sequence[Array], keep: bool) -> tuple[tuple[Array, ...], Any]:
-        (order, problem), states = self._problem(arrays), arrays[self.first_state : self.first_parameter]
+        (order, problem), states = self._problem(arrays), arrays[self.first_state : self.first_anew]
         shape, leaves = arrays[0].shape[:2], self.program.layout.outputs
         outputs = [np.empty((*shape, *leaf.shape), leaf.dtype) for leaf in leaves]
         final = [np.empty(array.shape, array.dtype) for array in states]
@@ -98,13 +110,14 @@ class Compiled(bundle.Rule):
             ordered = [None if d is None else order.there(d) for d in ordered]
         of_parameters = any(i >= self.first_parameter for i in asked)
         with order.quiet():
-            d_first, gradients = sequence.backward(problem, kept, d_outputs, d_final, ordered, of_parameters)
+            d_first, d_anew, gradients = sequence.backward(problem, kept, d_outputs, d_final, ordered, of_parameters)
         if order.outside is not None:
             if not all(np.isfinite(g).all() for g in gradients if g is not None):
                 return list(super().backward(arrays, None, cotangents, wanted))  # a state that is held: see Order
             d_xs = {i: None if d is None else order.back(d) for i, d in d_xs.items()}
         floats = [i for i, leaf in enumerate(layout.states, self.first_state) if leaf.dtype.kind == "f"]
         found = {**d_xs, **dict(zip(floats, d_first, strict=True))}
+        found |= {i + len(layout.states): d for i, d in zip(floats, d_anew, strict=False)}
         found |= dict(enumerate(gradients, self.first_parameter))
         return _apart([found[i] for i in wanted])
 
@@ -113,11 +126,15 @@ class Compiled(bundle.Rule):
         """The rule of the moving call; None where it cannot be compiled, or not for sequences of different lengths."""
         floats = are_floats(arrays)
         t = [_tangent(a, tangents.get(i)) for i, a in enumerate(arrays) if floats[i]]
-        of_x, of_state = sum(floats[: self.first_state]), sum(floats[: self.first_parameter])
-        moving = Moving(tree.flatten(self.call.cell)[1](arrays[self.first_parameter :]), t[of_state:])
-        state = self.call.rebuild_state(arrays[self.first_state : self.first_parameter]), t[of_x:of_state]
+        ends = self.first_state, self.first_anew, self.first_parameter
+        of_x, of_state, of_anew = [sum(floats[:end]) for end in ends]
+        moving = Moving(tree.flatten(self.call.cell)[1](arrays[self.first_parameter :]), t[of_anew:])
+        state = self.call.rebuild_state(arrays[self.first_state : self.first_anew]), t[of_x:of_state]
         xs = self.call.rebuild_xs(arrays[: self.first_state]), t[:of_x]
-        call = Call(moving, state, xs, self.call.lengths, self.call.reverse, self.call.every)
+        resets: tuple[Any, Any] = (None, None)
+        if self.call.begins is not None:
+            resets = self.call.resets, (self._anew(arrays), t[of_state:of_anew])
+        call = Call(moving, state, xs, self.call.lengths, self.call.reverse, self.call.every, *resets)
         program = self.moving(call)
         if program is None or (call.lengths is not None and not program.layout.row_wise):
             return None
@@ -146,7 +163,7 @@ class _Moved(Compiled):
     def __init__(self, rule: Compiled, call: Call, program: Program, floats: Sequence[bool]):
         super().__init__(call, program, lambda call: None)
         self.of, self.floats = rule, floats
-        self.arrays = [*call.columns, *call.states, *tree.leaves(call.cell)]
+        self.arrays = [*call.columns, *call.states, *call.fresh, *tree.leaves(call.cell)]
 
     def twin(self, *given: Any) -> tuple[Any, ...]:
         """The slow twin: the tangent of the rule's."""
@@ -171,7 +188,7 @@ class _Moved(Compiled):
 
     def places_of_arrays(self) -> list[int]:
         """Where the rule's arrays stand among those of the moving call: each kind's tangents follow it."""
-        ends = (0, self.of.first_state, self.of.first_parameter, len(self.floats))
+        ends = (0, self.of.first_state, self.of.first_anew, self.of.first_parameter, len(self.floats))
         places, at = list[int](), 0
         for start, stop in pairwise(ends):
             places += range(at, at + stop - start)

@@ -14,6 +14,7 @@ import numpy as np
 from minirnn import threads
 from minirnn.compile.program import Program
 from minirnn.compile.shares import Rows, Task, Work, each_in_a_thread, outside_in, rows_in
+from minirnn.compile.tape import Anew, Tape
 from minirnn.compile.trace import Leaf
 from minirnn.compile.workspace import Workspace
 from minirnn.module import Array
@@ -31,13 +32,16 @@ SHARE = 3e6  # multiplications and additions that are worth a thread of their ow
 
 class Problem(NamedTuple):
     """One call. xs: (T, B, ...) each, in the order of the steps; outside: (T, B, 1), True where nothing is run and the
-    state is held: xs hold something there all the same, and d_outputs are 0 there."""
+    state is held: xs hold something there all the same, and d_outputs are 0 there. begins: (T, B, 1), before which
+    steps the state becomes that of `anew`, (B, ...) each."""
 
     program: Program
     parameters: Arrays
     xs: Arrays
     outside: Array | None
     every: int | None
+    begins: Array | None = None
+    anew: Arrays = ()
 
     @property
     def steps(self) -> int:
@@ -57,6 +61,15 @@ class Problem(NamedTuple):
         count = max(1, min(threads.get_num_threads(), self.batch, int(work / SHARE)))
         return [(self.batch * k // count, self.batch * (k + 1) // count) for k in range(count)]
 
+    def tape(self, memory: Workspace, steps: int, count: int) -> Tape:
+        return Tape.in_memory(self.program.layout, memory, steps, count, self.begins is not None)
+
+    def anew_in(self, now: slice, rows: Rows, given: Arrays, d_anew: Arrays = ()) -> Anew | None:
+        """What a block is told of sequences that begin within it."""
+        if self.begins is None:
+            return None
+        return Anew(self.begins[now, rows[0] : rows[1]], [a[rows[0] : rows[1]] for a in self.anew], given, d_anew)
+
     def block_steps(self, rows: int, backward: bool) -> int:
         return max(1, BLOCK_NUMBERS[self.program.native] // (rows * self.program.layout.widths[backward]))
 
@@ -66,9 +79,11 @@ class Kept(NamedTuple):
 
     rows: Rows
     memory: Workspace | None
-    states: list[Array]
-    stored: list[Array]
+    tape: Tape
     starts: list[Array]
+
+
+_NO_TAPE = Tape([], [], [])
 
 
 # ---------------------------------------------------------------- forward
@@ -77,37 +92,25 @@ def forward(problem: Problem, state: Arrays, outputs: Arrays, final: Arrays, kee
     once = problem.program.once_forward(problem.parameters)
 
     def share(rows: Rows) -> Work:
-        work, memory = Workspace("compiled work"), None
-        states: list[Array] = []
-        stored: list[Array] = []
+        work, memory, tape = Workspace("compiled work"), None, _NO_TAPE
         starts: list[Array] = []
         spans, count = problem.pieces(), rows[1] - rows[0]
         if keep and problem.every is None:
             memory = Workspace("compiled tape")
-            states, stored = _tape(problem, memory, problem.steps, count)
+            tape = problem.tape(memory, problem.steps, count)
         elif keep:
             starts = [np.empty((len(spans), count, *a.shape[1:]), a.dtype) for a in state]
         entering: Arrays = [array[rows[0] : rows[1]] for array in state]
         for k, span in enumerate(spans):
             for kept, array in zip(starts, entering, strict=False):
                 kept[k] = array
-            entering = yield from _piece(problem, once, rows, span, entering, states, stored, outputs, work)
+            entering = yield from _piece(problem, once, rows, span, entering, tape, outputs, work)
         for array, last in zip(final, entering, strict=True):
             array[rows[0] : rows[1]] = last
-        return Kept(rows, memory, states, stored, starts)
+        return Kept(rows, memory, tape, starts)
 
     kept = each_in_a_thread(share, problem.shares())
     return kept if keep else []
-
-
-def _tape(problem: Problem, memory: Workspace, steps: int, count: int) -> tuple[list[Array], list[Array]]:
-    """Memory for the states, one step more than there are, and for what is stored, as rows."""
-    layout = problem.program.layout
-
-    def arrays(leaves: Sequence[Leaf], steps: int, what: str) -> list[Array]:
-        return [memory.array(f"{what} {k}", (steps * count, *l.shape), l.dtype) for k, l in enumerate(leaves)]
-
-    return arrays(layout.states, steps + 1, "state"), arrays(layout.stored, steps, "stored")
 
 
 def _piece(
@@ -116,31 +119,28 @@ def _piece(
     rows: Rows,
     span: Rows,
     entering: Arrays,
-    states: list[Array],
-    stored: list[Array],
+    tape: Tape,
     outputs: Arrays | None,
     work: Workspace,
 ) -> Work:
     """Run the steps of a piece of a share; the state behind them, in borrowed memory."""
-    count, keep, (start, stop) = rows[1] - rows[0], bool(states), span
+    count, keep, (start, stop) = rows[1] - rows[0], tape is not _NO_TAPE, span
     length = problem.block_steps(count, False)
-    scratch = ([], []) if keep else _tape(problem, work, min(length, stop - start), count)
+    scratch = _NO_TAPE if keep else problem.tape(work, min(length, stop - start), count)
     leaves = problem.program.layout.outputs
     for first, last in pieces(stop - start, length):
         n, now = last - first, slice(start + first, start + last)
-        s, k = (states, stored) if keep else scratch
-        if keep:
-            s = [array[first * count : (last + 1) * count] for array in s]
-            k = [array[first * count : last * count] for array in k]
-        else:
-            s, k = [array[: (n + 1) * count] for array in s], [array[: n * count] for array in k]
+        s, given, k = tape.block(first, last, count) if keep else scratch.block(0, n, count)
         if not keep or first == 0:
             for array, came in zip(s, entering, strict=True):
                 array[:count] = came
         outside = outside_in(problem.outside, now, rows)
         x, calls = _all_rows_in(problem.xs, now, rows, work, "x")
         y = [_rows_out(outputs, i, now, rows, leaf, work) for i, leaf in enumerate(leaves)]
-        run = problem.program.forward(n, count, problem.parameters, once, x, s, k, y, keep, _flat(outside), work.array)
+        anew = problem.anew_in(now, rows, given)
+        run = problem.program.forward(
+            n, count, problem.parameters, once, x, s, k, y, keep, _flat(outside), anew, work.array
+        )
         calls.append(_with_its_blas(problem, count, run))
         if outputs is not None:
             calls += _delivery(y, outputs, now, rows)
@@ -169,8 +169,9 @@ def _flat(outside: Array | None) -> Array | None:
 # ---------------------------------------------------------------- backward
 def backward(
     problem: Problem, cache: list[Kept], d_outputs: Arrays, d_final: Arrays, d_xs: Arrays, want_parameters: bool
-) -> tuple[list[Array], list[Any]]:
-    """The cotangents of the first state and of the parameters; those of the inputs are written into d_xs.
+) -> tuple[list[Array], list[Array], list[Any]]:
+    """The cotangents of the first state, of the state made anew and of the parameters; those of the inputs are written
+    into d_xs.
 
     d_outputs, d_final and d_xs are for the float arrays among outputs, states and inputs; None among the first two
     stands for zeros, among d_xs for what is not asked for.
@@ -180,6 +181,7 @@ def backward(
     again = program.once_forward(problem.parameters) if problem.every is not None else None
     floats = [leaf for leaf in layout.states if leaf.dtype.kind == "f"]
     d_first = [np.empty((problem.batch, *leaf.shape), leaf.dtype) for leaf in floats]
+    d_anew = [np.zeros_like(d) for d in d_first] if problem.begins is not None else []
     wants = (any(d is not None for d in d_xs), want_parameters)
 
     def share(kept: Kept) -> Work:
@@ -190,24 +192,23 @@ def backward(
         d = [work.array(f"d {k}", (2 * count, *leaf.shape), leaf.dtype) for k, leaf in enumerate(floats)]
         for array, came in zip(d, d_final, strict=True):
             array[:count] = 0 if came is None else came[lo:hi]
-        starts = True
+        starts, d_of_anew = True, [array[lo:hi] for array in d_anew]
         for k, (start, stop) in reversed(list(enumerate(problem.pieces()))):
-            states, stored = kept.states, kept.stored
+            tape = kept.tape
             if again is not None:
-                states, stored = _tape(problem, memory, stop - start, count)
+                tape = problem.tape(memory, stop - start, count)
                 entering = [array[k] for array in kept.starts]
-                yield from _piece(problem, again, kept.rows, (start, stop), entering, states, stored, None, work)
+                yield from _piece(problem, again, kept.rows, (start, stop), entering, tape, None, work)
             for first, last in reversed(list(pieces(stop - start, problem.block_steps(count, True)))):
                 now, n = slice(start + first, start + last), last - first
                 outside = outside_in(problem.outside, now, kept.rows)
                 x, calls = _all_rows_in(problem.xs, now, kept.rows, work, "x")
                 y, more = _d_outputs(problem, d_outputs, now, kept.rows, work)
                 dx = _d_inputs(problem, d_xs, now, kept.rows, work) if wants[0] else _no_d_inputs(problem)
-                s = [array[first * count : (last + 1) * count] for array in states]
-                held = [array[first * count : last * count] for array in stored]
-                moving = (y, d, dx, sums, starts, wants)
+                s, given, held = tape.block(first, last, count)
+                moving, anew = (y, d, dx, sums, starts, wants), problem.anew_in(now, kept.rows, given, d_of_anew)
                 run = program.backward(
-                    n, count, problem.parameters, once, x, s, held, *moving, _flat(outside), work.array
+                    n, count, problem.parameters, once, x, s, held, *moving, _flat(outside), anew, work.array
                 )
                 calls += [*more, _with_its_blas(problem, count, run)]
                 starts = False
@@ -224,7 +225,7 @@ def backward(
         for array, more in zip(total, other, strict=True):
             array += more
     gradients = program.finish(problem.parameters, once, total) if want_parameters else []
-    return d_first, gradients
+    return d_first, d_anew, gradients
 
 
 def _d_outputs(

@@ -168,7 +168,7 @@ def _compiled(
     count = sum(leaf.dtype.kind == "f" for leaf in layout.outputs)
     d_xs = [np.empty_like(a) for a in columns if a.dtype.kind == "f"]
     d_outputs = [order.only_inside(g) for g in cotangents[:count]]
-    d_state, d_parameters = sequence.backward(problem, kept, d_outputs, cotangents[count:], d_xs, True)
+    d_state, _, d_parameters = sequence.backward(problem, kept, d_outputs, cotangents[count:], d_xs, True)
     return found, [*map(order.back, d_xs), *d_state, *(d for d in d_parameters if d is not None)]
 
 

@@ -10,6 +10,7 @@ from minirnn.layers.recurrent import Cell, Recurrent, RecurrentLayer, State
 from minirnn.layers.sizes import Size, concatenated
 from minirnn.layers.time_reversed import TimeReversed
 from minirnn.module import Array, Module
+from minirnn.resets import Resets, parts_of
 
 __all__ = ["Bidirectional"]
 
@@ -78,10 +79,13 @@ class Bidirectional(Composite):
         sizes = self.forward.output_size, self.backward.output_size
         return concatenated("Bidirectional", sizes) if self.merge == "concat" else sizes[0]
 
-    def run(self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str) -> tuple[Any, State]:
+    def run(
+        self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str, resets: Resets | None = None
+    ) -> tuple[Any, State]:
         inner = self._named_first(engine)
-        ahead, final_ahead = self.forward.run(xs, state[0], lengths, rng, inner)
-        back, final_back = self.backward.run(xs, state[1], lengths, rng, inner)
+        each = parts_of(resets, 2)
+        ahead, final_ahead = self.forward.run(xs, state[0], lengths, rng, inner, each[0])
+        back, final_back = self.backward.run(xs, state[1], lengths, rng, inner, each[1])
         return MERGES[self.merge](ahead, back), (final_ahead, final_back)
 
     def extra_repr(self) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike
 
 from minirnn.layers.recurrent import Cell, RecurrentLayer, State
 from minirnn.module import Array, Module
+from minirnn.resets import Resets
 
 __all__ = ["Computed", "RecurrentComputed", "matching"]
 
@@ -70,7 +71,7 @@ def _signature(layer: Any) -> tuple[inspect.Signature, bool]:
     """What a call takes: what the layer takes, and an rng; and whether the layer takes one too."""
     taken = dict(inspect.signature(layer).parameters)
     if getattr(layer, "recurrent", None) is False:  # a Sequential that holds no recurrent layer
-        taken = {name: taken[name] for name in taken if name not in ("state", "lengths")}
+        taken = {name: taken[name] for name in taken if name not in ("state", "lengths", "resets", "reset_state")}
     takes_rng = "rng" in taken
     named = [one.replace(annotation=inspect.Parameter.empty) for one in taken.values()]
     if not takes_rng:
@@ -92,6 +93,8 @@ class RecurrentComputed(RecurrentLayer, Computed):
     def batch_axes(self) -> Any:
         return self.layer.batch_axes()
 
-    def run(self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str) -> tuple[Any, State]:
-        outputs, final = self.bound(rng).run(xs, state, lengths, rng, engine)
+    def run(
+        self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str, resets: Resets | None = None
+    ) -> tuple[Any, State]:
+        outputs, final = self.bound(rng).run(xs, state, lengths, rng, engine, resets)
         return outputs, final

@@ -1,6 +1,6 @@
 """DeepTransition: several transitions of the state between two time steps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,13 +48,17 @@ class DeepTransition(Cell):
     def initial_state(self, batch_size: int, dtype: DTypeLike | None = None) -> State:
         return self.first.initial_state(batch_size, dtype)
 
-    def inputs(self, xs: Array, *, rng: np.random.Generator | None = None) -> Any:
-        """What each of the cells takes, in order: the first one's from xs (T, B, I), the others' from zeros."""
-        found = [self.first.inputs(xs, rng=rng)]
+    def counts_steps(self) -> bool:
+        return any(cell.counts_steps() for cell in (self.first, *self.transitions) if isinstance(cell, Cell))
+
+    def inputs(self, xs: Array, *, rng: np.random.Generator | None = None, **start: Any) -> Any:
+        """What each of the cells takes, in order: the first one's from xs (T, B, I), the others' from zeros. start: for
+        those that count steps."""
+        found = [_inputs(self.first, xs, rng, start)]
         for cell in self.transitions:
             if isinstance(cell, Cell):
                 zeros = np.zeros((*shape_of(xs)[:2], *as_shape(cell.input_size)), dtype_of(xs))
-                found.append(cell.inputs(zeros, rng=rng))
+                found.append(_inputs(cell, zeros, rng, start))
         return tuple(found)
 
     def step(self, state: State, x: Any) -> tuple[State, Any]:
@@ -66,6 +70,11 @@ class DeepTransition(Cell):
             else:
                 state = output = transition(state)  # type: ignore[operator]
         return state, output
+
+
+def _inputs(cell: Cell, xs: Any, rng: Any, start: Mapping[str, Any]) -> Any:
+    make: Any = cell.inputs
+    return make(xs, rng=rng, **start) if cell.counts_steps() else make(xs, rng=rng)
 
 
 def _check_transition(name: str, transition: Module, state: State) -> None:

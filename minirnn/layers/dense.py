@@ -10,6 +10,7 @@ from minirnn.layers.recurrent import Cell, RecurrentLayer, State
 from minirnn.layers.sizes import Size, concatenated
 from minirnn.module import Array
 from minirnn.padding import only_inside
+from minirnn.resets import Resets, parts_of
 
 __all__ = ["DenselyConnected"]
 
@@ -53,11 +54,13 @@ class DenselyConnected(Composite):
     def output_size(self) -> Size:  # type: ignore[override]
         return self._size_below(len(self.layers))
 
-    def run(self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str) -> tuple[Any, State]:
+    def run(
+        self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str, resets: Resets | None = None
+    ) -> tuple[Any, State]:
         seen, finals = only_inside(xs, lengths), []
-        for layer, begun in zip(self.layers, state, strict=True):
+        for layer, begun, cut in zip(self.layers, state, parts_of(resets, len(state)), strict=True):
             layer._check(seen)
-            outputs, final = layer.run(seen, begun, lengths, rng, self._named_first(engine))
+            outputs, final = layer.run(seen, begun, lengths, rng, self._named_first(engine), cut)
             seen = np.concatenate([seen, outputs], axis=2)
             finals.append(final)
         return seen, tuple(finals)

@@ -11,6 +11,7 @@ from minirnn.layers.recurrent import Cell, RecurrentLayer, State
 from minirnn.layers.sizes import float_dtype
 from minirnn.module import Array
 from minirnn.padding import only_inside
+from minirnn.resets import Resets
 
 __all__ = ["Highway"]
 
@@ -48,8 +49,10 @@ class Highway(Wrapper):
         self.transform = Linear(size, size, rng=rng, dtype=float_dtype(self.layer))
         self.transform.bias = onp.full(size, transform_bias, float_dtype(self.layer))
 
-    def run(self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str) -> tuple[Any, State]:
+    def run(
+        self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str, resets: Resets | None = None
+    ) -> tuple[Any, State]:
         xs = only_inside(xs, lengths)
-        outputs, final = self.layer.run(xs, state, lengths, rng, self._named_first(engine))
+        outputs, final = self.layer.run(xs, state, lengths, rng, self._named_first(engine), resets)
         t = sigmoid(self.transform(xs))
         return t * outputs + (1.0 - t) * xs, final

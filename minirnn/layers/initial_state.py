@@ -11,6 +11,7 @@ from minirnn.boxes import dtype_of, shape_of
 from minirnn.layers.composite import Wrapper
 from minirnn.layers.recurrent import Cell, RecurrentLayer, State
 from minirnn.module import Array, Parameter
+from minirnn.resets import Resets
 
 __all__ = ["LearnedInitialState"]
 
@@ -53,8 +54,10 @@ class LearnedInitialState(Wrapper):
         places = zip(self._names, zeros, tree.leaves(self.batch_axes()), strict=True)
         return rebuild([_repeated(getattr(self, name), leaf, axis) for name, leaf, axis in places])
 
-    def run(self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str) -> tuple[Any, State]:
-        return self.layer.run(xs, state, lengths, rng, self._named_first(engine))
+    def run(
+        self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str, resets: Resets | None = None
+    ) -> tuple[Any, State]:
+        return self.layer.run(xs, state, lengths, rng, self._named_first(engine), resets)
 
 
 def _repeated(theta: Array, like: Array, axis: int) -> Array:

@@ -1,5 +1,6 @@
 """Cell, what a recurrent cell is; RecurrentLayer, what a caller sees of any recurrent layer; Recurrent, one cell."""
 
+import inspect
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +15,7 @@ from minirnn.engines import check_engine_name, scan
 from minirnn.layers import sizes
 from minirnn.module import Array, Module
 from minirnn.padding import filled
+from minirnn.resets import Resets, check_resets
 
 __all__ = ["Cell", "Recurrent", "RecurrentLayer"]
 
@@ -57,21 +59,32 @@ class Cell(Module):
         """What the steps take, made for all of them before the loop: (T, B, ...) arrays, nested; here xs itself."""
         return xs
 
+    def counts_steps(self) -> bool:
+        """Whether what the steps take depends on where they begin: `inputs(xs, start=...)`, the first one's index, or
+        (T, B), each one's."""
+        return "start" in inspect.signature(self.inputs).parameters
+
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}"
 
 
 class RecurrentLayer(Module):
-    """What every recurrent layer shares: it is called with (xs, state=None, *, lengths=None, rng=None) and returns
-    (outputs, final_state).
+    """What every recurrent layer shares: it is called with (xs, state=None, *, lengths=None, rng=None, resets=None,
+    reset_state=None) and returns (outputs, final_state).
 
     xs: (T, B, F), or (B, T, F) with batch_first, or (T, F) unbatched, in which case outputs and states lack the batch
     axis too. state: as `initial_state` makes it, zeros by default. lengths: (B,) integers; past its end a sequence's
     state is held and its outputs are zero. rng: a numpy Generator, where noise is wanted (training). input_size and
     output_size: F as a number, or a tuple such as (C, Y, X) where the sequences are (T, B, C, Y, X).
 
-    ValueError, TypeError: xs of another number of axes, features or another float dtype; a state or lengths that do not
-    fit.
+    resets: (T, B) booleans, or 0 and 1 as integers, laid out as xs is; where resets[t, b] is True a new sequence begins
+    at step t, and before it the state of row b is the initial one again: what comes out is what the cut sequences give,
+    each run alone, in either direction. The initial state is the one that the call begins with: zeros, a learned one,
+    or the `state` that is given. WHO CARRIES A STATE FROM CHUNK TO CHUNK AND WANTS NEW SEQUENCES TO BEGIN AFRESH, AND
+    NOT WITH THAT STATE, SAYS SO: reset_state=layer.initial_state(B), or any state, nested as `state`.
+
+    ValueError, TypeError: xs of another number of axes, features or another float dtype; a state, lengths or resets
+    that do not fit.
     """
 
     batch_first: bool
@@ -88,12 +101,21 @@ class RecurrentLayer(Module):
         """Which axis of each array of the state is the batch, nested as the state."""
         return tree.map(lambda leaf: 0, self.initial_state(1))
 
-    def run(self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str) -> tuple[Any, State]:
+    def run(
+        self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str, resets: Resets | None = None
+    ) -> tuple[Any, State]:
         """(outputs, final state) for checked, batched, time-major input."""
         raise NotImplementedError
 
     def __call__(
-        self, xs: Array, state: State = None, *, lengths: Any = None, rng: onp.random.Generator | None = None
+        self,
+        xs: Array,
+        state: State = None,
+        *,
+        lengths: Any = None,
+        rng: onp.random.Generator | None = None,
+        resets: Any = None,
+        reset_state: State = None,
     ) -> tuple[Any, State]:
         name = type(self).__name__
         if rng is not None:
@@ -108,19 +130,29 @@ class RecurrentLayer(Module):
             xs = np.swapaxes(xs, 0, 1)
         steps, batch = shape_of(xs)[:2]
         zeros = self.initial_state(batch, dtype_of(xs))
-        if state is None:
-            state = zeros
-        else:
-            wanted = tree.map(np.squeeze, zeros, self.batch_axes()) if unbatched else zeros
-            state = as_state(f"{name}: state", wanted, state)
-            state = tree.map(np.expand_dims, state, self.batch_axes()) if unbatched else state
+        state = zeros if state is None else self._as_state("state", state, zeros, unbatched)
         if lengths is not None:
             lengths = check_lengths(lengths, steps, batch)
         check_finite(name, xs, lengths, self._arrays())
-        outputs, final = self.run(xs, state, lengths, rng, self.engine)
+        cut = None
+        if resets is not None:
+            shape = (steps,) if unbatched else (batch, steps) if self.batch_first else (steps, batch)
+            flags = check_resets(f"{name}: resets", resets, shape)
+            flags = flags[:, None] if unbatched else flags.T if self.batch_first else flags
+            then = state if reset_state is None else self._as_state("reset_state", reset_state, zeros, unbatched)
+            cut = Resets.at(flags, then, lengths)
+        elif reset_state is not None:
+            raise ValueError(f"{name}: reset_state came without resets, which say where the state becomes that one")
+        outputs, final = self.run(xs, state, lengths, rng, self.engine, cut)
         if unbatched:
             return outputs[:, 0], tree.map(np.squeeze, final, self.batch_axes())
         return np.swapaxes(outputs, 0, 1) if self.batch_first else outputs, final
+
+    def _as_state(self, what: str, state: State, zeros: State, unbatched: bool) -> State:
+        """A state that came, with the batch axis; an error where it does not fit."""
+        wanted = tree.map(np.squeeze, zeros, self.batch_axes()) if unbatched else zeros
+        state = as_state(f"{type(self).__name__}: {what}", wanted, state)
+        return tree.map(np.expand_dims, state, self.batch_axes()) if unbatched else state
 
     def _check(self, xs: Any) -> bool:
         """Whether xs is unbatched; an error where it does not fit."""
@@ -166,17 +198,33 @@ class Recurrent(RecurrentLayer):
     def initial_state(self, batch_size: int, dtype: DTypeLike | None = None) -> State:
         return self.cell.initial_state(batch_size, dtype)
 
-    def run(self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str) -> tuple[Any, State]:
+    def run(
+        self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str, resets: Resets | None = None
+    ) -> tuple[Any, State]:
+        given: dict[str, Any] = {}
+        if resets is not None:
+            given = {"resets": resets.flags, "reset_state": None if resets.state is state else resets.state}
+            state = resets.before_the_end(state, lengths) if self.reverse else state
         final, outputs = scan(
             self.cell,
             state,
-            self.cell.inputs(xs if type(self.cell).inputs is Cell.inputs else filled(xs, lengths), rng=rng),
+            self._inputs(xs, lengths, rng, resets),
             lengths=lengths,
             reverse=self.reverse,
             engine=self.engine if self.engine != "auto" else engine,
             checkpoint_every=self.checkpoint_every,
+            **given,
         )
         return outputs, final
+
+    def _inputs(self, xs: Any, lengths: Array | None, rng: Any, resets: Resets | None) -> Any:
+        """What the steps take; a cell that counts them counts those of each cut sequence."""
+        make: Any = self.cell.inputs
+        if type(self.cell).inputs is Cell.inputs:
+            return make(xs, rng=rng)
+        if resets is None or not self.cell.counts_steps():
+            return make(filled(xs, lengths), rng=rng)
+        return make(filled(xs, lengths), rng=rng, start=resets.counted(0, 0)[:-1])
 
     def extra_repr(self) -> str:
         return "reverse=True" if self.reverse else ""

@@ -13,6 +13,8 @@ from minirnn.module import Array, Module
 
 __all__ = ["Function", "Sequential"]
 
+_HANDED_ON = {"state", "lengths", "rng", "resets", "reset_state"}
+
 
 class Function(Module):
     """A plain function of an array as a Module, for a place in Sequential: Function(np.tanh)."""
@@ -30,9 +32,10 @@ class Function(Module):
 class Sequential(Module):
     """Layers one after the other: Sequential(Embedding(65, 64), LSTM(64, 128), Linear(128, 65)).
 
-    Called with (xs, state=None, *, lengths=None, rng=None), it hands the rng and lengths to the layers that take
-    them, and states to the recurrent ones. With a recurrent layer among them it returns (outputs, states), one state
-    each as a tuple; with none, the outputs alone. Plain functions are welcome as layers.
+    Called with (xs, state=None, *, lengths=None, rng=None, resets=None, reset_state=None), it hands the rng, lengths
+    and resets to the layers that take them, and states to the recurrent ones. With a recurrent layer among them it
+    returns (outputs, states), one state each as a tuple; with none, the outputs alone. Plain functions are welcome as
+    layers. ValueError: lengths or resets that no layer takes, or resets that a layer with a state does not.
     """
 
     def __init__(self, *layers: Module | Callable[[Array], Array]):
@@ -56,34 +59,57 @@ class Sequential(Module):
         )
 
     def __call__(
-        self, xs: Array, state: State = None, *, lengths: Any = None, rng: onp.random.Generator | None = None
+        self,
+        xs: Array,
+        state: State = None,
+        *,
+        lengths: Any = None,
+        rng: onp.random.Generator | None = None,
+        resets: Any = None,
+        reset_state: State = None,
     ) -> Any:
-        count = sum("state" in takes for takes in self._takes)
-        if state is None:
-            state = (None,) * count
+        state, anew = self._each("state", state), self._each("reset_state", reset_state)
         if rng is not None:
             as_generator("Sequential", rng)
-        if not isinstance(state, tuple) or len(state) != count:
-            raise ValueError(
-                f"Sequential: {type(state).__name__} came as state, a tuple of {count} states was expected"
-            )
-        if lengths is not None and not any("lengths" in takes for takes in self._takes):
-            raise ValueError("Sequential: lengths came, and no layer takes them")
-        coming, finals = iter(state), []
+        given = {"lengths": lengths, "resets": resets, "rng": rng}
+        for what in ("lengths", "resets"):
+            if given[what] is not None and not any(what in takes for takes in self._takes):
+                raise ValueError(f"Sequential: {what} came, and no layer takes them")
+        for k, takes in enumerate(self._takes):
+            if resets is not None and "state" in takes and "resets" not in takes:
+                name = type(self.layers[k]).__name__
+                raise ValueError(f"Sequential: resets came, and layers.{k} ({name}), which has a state, takes none")
+        if resets is None and reset_state is not None:
+            raise ValueError("Sequential: reset_state came without resets, which say where the state becomes that one")
+        coming, following, finals = iter(state), iter(anew), []
         for layer, takes in zip(self.layers, self._takes, strict=True):
-            keywords = {name: value for name, value in (("rng", rng), ("lengths", lengths)) if name in takes}
+            keywords = {name: given[name] for name in given if name in takes}
             if "state" in takes:
+                then = next(following)
+                if "reset_state" in takes:
+                    keywords["reset_state"] = then
                 xs, final = layer(xs, next(coming), **keywords)
                 finals.append(final)
             else:
                 xs = layer(xs, **keywords)
         return (xs, tuple(finals)) if self.recurrent else xs
 
+    def _each(self, what: str, states: State) -> State:
+        """The recurrent layers' states, None for each where none came."""
+        count = sum("state" in takes for takes in self._takes)
+        if states is None:
+            return (None,) * count
+        if not isinstance(states, tuple) or len(states) != count:
+            raise ValueError(
+                f"Sequential: {type(states).__name__} came as {what}, a tuple of {count} states was expected"
+            )
+        return states
+
 
 def _keywords(layer: Module) -> frozenset[str]:
-    """Which of state, lengths and rng a layer takes; a Sequential without recurrent layers takes no state."""
+    """Which of what a Sequential is called with a layer takes; one without recurrent layers takes no state."""
     if isinstance(layer, Sequential) and not layer.recurrent:
         return frozenset({"rng"}.union(*layer._takes))
     if not callable(layer):
         raise TypeError(f"Sequential: {type(layer).__name__} cannot be called")
-    return frozenset(inspect.signature(layer).parameters) & {"state", "lengths", "rng"}
+    return frozenset(inspect.signature(layer).parameters) & _HANDED_ON

@@ -18,6 +18,7 @@ from minirnn.layers.sizes import Size, as_shape, float_dtype
 from minirnn.module import Array, Module
 from minirnn.padding import filled
 from minirnn.primitive import primitive
+from minirnn.resets import Resets, parts_of
 
 __all__ = ["CellStack", "Stacked"]
 
@@ -86,14 +87,16 @@ class Stacked(Composite):
     def output_size(self) -> Size:  # type: ignore[override]
         return self.layers[-1].output_size
 
-    def run(self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str) -> tuple[Any, State]:
-        inner, finals = self._named_first(engine), []
+    def run(
+        self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str, resets: Resets | None = None
+    ) -> tuple[Any, State]:
+        inner, finals, cuts = self._named_first(engine), [], parts_of(resets, len(self.layers))
         for i, layer in enumerate(self.layers):
             below = xs
             if i:
                 xs = noise(self.norms[i - 1](filled(xs, lengths)) if self.norms else xs, self.dropout, rng)
                 layer._check(xs)
-            xs, final = layer.run(xs, state[i], lengths, rng, inner)
+            xs, final = layer.run(xs, state[i], lengths, rng, inner, cuts[i])
             if i and self.residual:
                 xs = xs + below
             finals.append(final)
@@ -154,8 +157,13 @@ class CellStack(Stacked):
     def batch_axes(self) -> Any:
         return tree.map(lambda leaf: 1, self.initial_state(1))
 
-    def run(self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str) -> tuple[Any, State]:
-        outputs, final = super().run(xs, self._unpack(state), lengths, rng, engine)
+    def run(
+        self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str, resets: Resets | None = None
+    ) -> tuple[Any, State]:
+        each = self._unpack(state)
+        if resets is not None:
+            resets = resets.of(each if resets.state is state else self._unpack(resets.state))
+        outputs, final = super().run(xs, each, lengths, rng, engine, resets)
         return outputs, self._pack(final)
 
     def _pack(self, states: State) -> State:

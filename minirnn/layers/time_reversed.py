@@ -6,6 +6,7 @@ from minirnn.layers.composite import Wrapper
 from minirnn.layers.lengths import reversed_within
 from minirnn.layers.recurrent import State
 from minirnn.module import Array
+from minirnn.resets import Resets
 
 __all__ = ["TimeReversed"]
 
@@ -20,7 +21,10 @@ class TimeReversed(Wrapper):
     for one cell. ValueError, TypeError: as_layer's, for what is no Cell and no recurrent layer.
     """
 
-    def run(self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str) -> tuple[Any, State]:
+    def run(
+        self, xs: Any, state: State, lengths: Array | None, rng: Any, engine: str, resets: Resets | None = None
+    ) -> tuple[Any, State]:
         backwards = reversed_within(xs, lengths)
-        outputs, final = self.layer.run(backwards, state, lengths, rng, self._named_first(engine))
+        turned = None if resets is None else resets.turned(lengths)
+        outputs, final = self.layer.run(backwards, state, lengths, rng, self._named_first(engine), turned)
         return reversed_within(outputs, lengths), final

@@ -80,6 +80,9 @@ class Zoneout(Cell):
             ),
         )
 
+    def counts_steps(self) -> bool:
+        return self.cell.counts_steps()
+
     def step(self, state: State, x: Any) -> tuple[State, Any]:
         x, d = x if isinstance(x, ZoneoutInput) else (x, tuple(self.p.values()))
         new, output = self.cell.step(state, x)

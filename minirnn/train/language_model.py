@@ -64,10 +64,18 @@ class LanguageModel(Module):
             tie(self, "embedding.weight", "head.weight")
 
     def __call__(
-        self, tokens: Array, state: Any = None, *, lengths: Any = None, rng: np.random.Generator | None = None
+        self,
+        tokens: Array,
+        state: Any = None,
+        *,
+        lengths: Any = None,
+        rng: np.random.Generator | None = None,
+        resets: Any = None,
+        reset_state: Any = None,
     ) -> tuple[Array, Any]:
         vectors = self.embedding(tokens)
-        outputs, state = self.recurrent(vectors, state, lengths=lengths, rng=rng)
+        given = {"lengths": lengths, "rng": rng, "resets": resets, "reset_state": reset_state}
+        outputs, state = self.recurrent(vectors, state, **given)
         return self.head(self.dropout(outputs, rng=rng)), state
 
 

@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 from minirnn import init
 from minirnn.layers import GRU, LSTM, RNN, Recurrent, RecurrentLayer, Stacked, cells
 from minirnn.layers.cells.registry import card
-from minirnn.layers.counted import Counted, counts_steps
+from minirnn.layers.counted import Counted
 
 __all__ = ["CELLS", "cell_name", "check_chrono", "recurrent_layer"]
 
@@ -64,5 +64,5 @@ def recurrent_layer(
         return made
     sizes = [input_size] + [hidden] * (layers - 1)
     each = [cells.make(name, size, hidden, rng=rng, dtype=dtype) for size in sizes]
-    stack: list[RecurrentLayer] = [Counted(one) if counts_steps(one) else Recurrent(one) for one in each]
+    stack: list[RecurrentLayer] = [Counted(one) if one.counts_steps() else Recurrent(one) for one in each]
     return stack[0] if layers == 1 else Stacked(stack, dropout=between)

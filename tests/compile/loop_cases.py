@@ -32,6 +32,7 @@ def values_for(part, rng):
                   np.ones(node.shape, node.dtype) for node in placed.of_kind("parameter")}  # fmt: skip
     known = part.known(list(parameters.values()))
     kinds = {"x": "input", "y": "d_output", "s": "state", "d": "d_state", "p": "parameter"}
+    kinds |= {"in": "state", "anew": "state", "danew": "d_state"}
 
     def width(node):
         return int(np.prod(node.shape[1:]))
@@ -44,9 +45,9 @@ def values_for(part, rng):
         kind, k = argument.kind, argument.number
         if kind == "p":
             made.append(parameters[placed.of_kind("parameter")[k]].reshape(-1))
-        elif kind in ("x", "s", "d", "y"):
+        elif kind in kinds:
             nodes = placed.results("output") if kind == "y" and "keep" in part.flags else placed.of_kind(kinds[kind])
-            count = {"s": rows + BATCH, "d": 2 * BATCH}.get(kind, rows)
+            count = {"s": rows + BATCH, "d": 2 * BATCH, "anew": BATCH, "danew": BATCH}.get(kind, rows)
             made.append(random(count * width(nodes[k]), nodes[k].dtype))
         elif kind == "k":
             stored = placed.stored[k]
@@ -66,6 +67,8 @@ def values_for(part, rng):
             made.append(part.constants[k].copy())
         elif kind == "outside":
             made.append((np.arange(rows) % 4 == 1).astype(bool))
+        elif kind == "begins":
+            made.append((np.arange(rows) % 3 == 1).astype(bool))
         elif kind == "room":
             made.append(np.zeros(products.room_size(host()), part.dtype))
         else:

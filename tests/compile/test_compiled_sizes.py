@@ -19,6 +19,7 @@ from minirnn.tier import tier
 
 STEPS, ROWS = 90, 24
 LENGTHS = onp.concatenate([[STEPS, 1, 0], onp.arange(ROWS - 3) * 4 + 2])
+RESETS = onp.random.default_rng(1).random((STEPS, ROWS)) < 0.05
 no_llvm = pytest.mark.skipif(find_spec("llvmlite") is None, reason="llvmlite is not installed")
 TIERS = ["numpy", pytest.param("native", marks=no_llvm)]
 
@@ -74,6 +75,13 @@ WAYS = {
     "in pieces": {"checkpoint_every": 37},  # which divides neither the steps nor a block
     "in pieces of a step": {"checkpoint_every": 1},
     "in pieces, ragged and reversed": {"checkpoint_every": 40, "lengths": LENGTHS, "reverse": True},
+    "cut": {"resets": RESETS},
+    "cut, in pieces, ragged and reversed": {
+        "resets": RESETS,
+        "checkpoint_every": 40,
+        "lengths": LENGTHS,
+        "reverse": True,
+    },
 }
 
 

@@ -32,6 +32,7 @@ def test_native_numbers_are_those_of_the_step_by_step_loop(name):
         assert program_for(Call(*given, None, False, None)).native
         assert error(given) < 1e-10
         assert error(given, checkpoint_every=2, reverse=True) < 1e-10
+        assert error(given, resets=np.eye(5, 3) > 0) < 1e-10
 
 
 @every

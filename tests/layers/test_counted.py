@@ -30,12 +30,26 @@ def test_pieces_are_the_whole_which_a_layer_that_does_not_count_gets_wrong(name,
 
 
 @each
-def test_steps_are_counted_to_each_sequences_end(name, rng):
+def test_steps_are_counted_to_each_sequences_end_and_from_there_on(name, rng):
     layer, xs = made(name), rng.standard_normal((7, 3, 2))
     _, state = layer(xs, lengths=[7, 2, 0])
     assert state.steps.tolist() == [7, 2, 0]
-    with pytest.raises(ValueError, match="stand at steps 0 to 7"):
-        layer(xs, state)
+    outputs, final = layer(xs, state)
+    assert final.steps.tolist() == [14, 9, 7]
+    same(outputs[:, 1], layer(np.concatenate([xs[:2], xs])[:, 1])[0][2:])
+
+
+@each
+def test_a_reset_sets_the_clock_back_too(name, rng):
+    layer, xs = made(name), rng.standard_normal((7, 2, 2))
+    _, carried = layer(xs)
+    flags = np.zeros((7, 2), bool)
+    flags[4, 1] = True
+    outputs, final = layer(xs, carried, resets=flags, reset_state=layer.initial_state(2))
+    assert final.steps.tolist() == [14, 3]
+    same(outputs[4:, 1:], layer(xs[4:, 1:])[0])
+    same(outputs[:, 0], layer(xs, carried)[0][:, 0])
+    assert layer(xs, carried, resets=flags)[1].steps.tolist() == [14, 10]
 
 
 def test_layouts_are_those_of_every_layer(rng):

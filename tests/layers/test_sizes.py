@@ -54,8 +54,8 @@ def test_a_layer_of_ones_own_is_run_too():
         def initial_state(self, batch_size, dtype=None):
             return self.layer.initial_state(batch_size, dtype)
 
-        def run(self, xs, state, lengths, rng, engine):
-            outputs, final = self.layer.run(xs, state, lengths, rng, engine)
+        def run(self, xs, state, lengths, rng, engine, resets=None):
+            outputs, final = self.layer.run(xs, state, lengths, rng, engine, resets)
             return anp.concatenate([outputs, outputs], axis=-1), final
 
     assert Stacked([Twice(GRU(2, 3)), GRU(6, 3)])(np.ones((1, 1, 2), np.float32))[0].shape == (1, 1, 3)

@@ -33,6 +33,7 @@ MORE = {
     "primitive.py": ["tests/test_functional.py", "tests/test_transform.py"],
     "boxes.py": ["tests/test_transform.py"],
     "bundle.py": ["tests/compile/test_classic_calls.py", "tests/test_primitive.py"],
+    "resets.py": ["tests/layers/test_counted.py"],
     "rules.py": ["tests/test_derivative_rules.py"],
     "checks.py": ["tests/layers/test_lengths.py", "tests/test_engines.py"],
     "loop.py": ["tests/test_reference.py", "tests/test_engines.py"],

@@ -143,14 +143,18 @@ class _Printer(Views):
         release(len(work.lines))
 
     def _masked(self, work: Map) -> None:
-        """What is copied where a row's flag is set: nothing else needs flags."""
+        """What is done where a row's flag is set: copies, and sums."""
         assert work.where is not None
         ones = ["1"] * len(work.dims)
         flags = self.view(work.where, [index_text(work.rows), *ones], [work.where.row, *ones])
         ((name, ref),), (line,) = work.stores, work.lines
-        assert (line.op, line.name) == ("copy", name)
-        (value,) = self._operands(line, work, {})
-        self.lines.append(f"copyto({self.entries(ref, work)}, {value}, where={flags})")
+        assert line.op in ("copy", "add")
+        assert line.name == name
+        given = ", ".join(self._operands(line, work, {}))
+        if line.op == "copy":
+            self.lines.append(f"copyto({self.entries(ref, work)}, {given}, where={flags})")
+        else:
+            self.lines.append(f"add({given}, {self.entries(ref, work)}, where={flags})")
 
     def _operands(self, line: Line, work: Map, values: dict[str, str]) -> list[str]:
         """A line's operands in the dtype in which it takes them."""

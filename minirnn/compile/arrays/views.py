@@ -81,8 +81,8 @@ def found(name: str, kind: str, *rest: Any) -> Iterator[str]:
     if len(rest) == 2:
         count, dtype = rest
         yield f"{name} = work({kind!r}, ({index_text(count)},), {dtype})"
-    elif kind == "sums":  # given where they are asked for
-        yield f"{name} = given['sums'][{rest[0]}] if given['sums'] else None"
+    elif kind in ("sums", "anew", "danew"):  # given where they are asked for, and where something begins
+        yield f"{name} = given['{kind}'][{rest[0]}] if given['{kind}'] else None"
     elif kind not in ("right", "room"):  # products take their right side as it lies
         yield f"{name} = given['{kind}'][{rest[0]}]"
 

@@ -5,7 +5,9 @@
     after     for all rows again
     sums      weights' gradients: products over all rows, those of one left side together
 
-`outside` marks rows whose sequence is over: their states are held, and their cotangents pass by.
+`outside` marks rows whose sequence is over: their states are held, and their cotangents pass by. `begins` marks rows
+whose state is made anew before a step. What a step is given lies in `in`, and what it makes of it in `s`, one step on;
+where nothing begins within a sequence, they are one memory.
 
 Where rows of the batch meet, everything stands in the loop, and the weights' gradients are added up step by step.
 """
@@ -51,7 +53,7 @@ def parts_of(placed: Placed) -> tuple[tuple[Program, bool], tuple[Program, bool]
     return (placed.forward, False), (placed.backward, True)
 
 
-FLAGS = {False: ("keep", "ragged"), True: ("starts", "want_x", "want_p", "ragged")}
+FLAGS = {False: ("keep", "ragged", "resets"), True: ("starts", "want_x", "want_p", "ragged", "resets")}
 Body = list[Statement]
 
 
@@ -79,11 +81,15 @@ class Direction(Loops):
         step: Body = []
         if self.backward:
             step += [Let("now", index((1, "n"), -1, (-1, "t"))), *(self._hold() if self.first else [])]
+        else:
+            step += self._begin()
         step += self._phase("loop")
         if self.first:
             step += self._end_of_step()
         elif self.program.sums:
             step.append(When(("want_p",), tuple(self._added())))
+        if self.backward:
+            step += self._return_to_beginning()
         body = [*before, For("t", index((1, "n")), tuple(step), self.backward), *self._phase("after")]
         if self.backward:
             sums = self._sums() if self.first else []
@@ -170,10 +176,34 @@ class Direction(Loops):
         loads = (("a", Ref(source, dtype, at, width, (1,))),)
         return Map(ROWS, (width,), loads, (), (("a", Ref(to, dtype, to_at, width, (1,))),), where)
 
-    def _over(self) -> Ref:
-        """The flags of a step's rows whose sequence is over."""
-        self.argument("outside", Argument("outside"))
-        return Ref("outside", "bool", index((1, "t", "b")), 1, ())
+    def _flags(self, name: str) -> Ref:
+        """The flags of a step's rows: whose sequence is over, or whose state is made anew."""
+        self.argument(name, Argument(name))
+        return Ref(name, "bool", index((1, "t", "b")), 1, ())
+
+    def _begin(self) -> Body:
+        """Before a step: what it is given, which is what the step before it left, or a state made anew."""
+        body: Body = []
+        for k, node in enumerate(self.of_kind("state")):
+            width, dtype = math.prod(node.shape[1:]), node.dtype.name
+            now = index((width, "t", "b"))
+            body.append(self._copied(f"s{k}", now, f"in{k}", now, width, dtype))
+            body.append(self._copied(f"anew{k}", (), f"in{k}", now, width, dtype, self._flags("begins")))
+        return [When(("resets",), tuple(body))] if body else []
+
+    def _return_to_beginning(self) -> Body:
+        """Behind a backward step: the cotangents of states made anew, added up, and zeros in their place."""
+        body: Body = []
+        for k, node in enumerate(self.of_kind("d_state")):
+            width, dtype, total = math.prod(node.shape[1:]), node.dtype.name, f"danew{k}"
+            there = Ref(f"d{k}", dtype, index((width, "b"), (-width, "now", "b")), width, (1,))
+            sums = Ref(total, dtype, (), width, (1,))
+            self.of_call(Place(total, (), 0, ()))
+            added = (Line("v", "add", ("a", "b"), dtype, dtype),)
+            where = self._flags("begins")
+            body.append(Map(ROWS, (width,), (("a", sums), ("b", there)), added, (("v", sums),), where))
+            body.append(_zeroed(there, width, where))
+        return [When(("resets",), tuple(body))] if body else []
 
     def _hold(self) -> Body:
         """Before a backward step: where sequences are over, the cotangents put aside, and zeros in their place."""
@@ -182,10 +212,9 @@ class Direction(Loops):
             width, dtype = math.prod(node.shape[1:]), node.dtype.name
             held = self.scratch(f"h{k}", ROWS, width, node.dtype)
             now = index((width, "now", "b"))
-            body.append(self._copied(f"d{k}", now, held, (), width, dtype, self._over()))
-            zeros = (Line("zero", "copy", (Number(0.0),), dtype, dtype),)
-            stores = (("zero", Ref(f"d{k}", dtype, now, width, (1,))),)
-            body.append(Map(ROWS, (width,), (), zeros, stores, self._over()))
+            over = self._flags("outside")
+            body.append(self._copied(f"d{k}", now, held, (), width, dtype, over))
+            body.append(_zeroed(Ref(f"d{k}", dtype, now, width, (1,)), width, over))
         return [When(("ragged",), tuple(body))] if body else []
 
     def _end_of_step(self) -> Body:
@@ -194,10 +223,11 @@ class Direction(Loops):
             width, dtype = math.prod(node.shape[1:]), node.dtype.name
             if self.backward:
                 there = index((width, "b"), (-width, "now", "b"))
-                body.append(self._copied(f"h{k}", (), f"d{k}", there, width, dtype, self._over()))
+                body.append(self._copied(f"h{k}", (), f"d{k}", there, width, dtype, self._flags("outside")))
             else:
                 now = index((width, "t", "b"))
-                body.append(self._copied(f"s{k}", now, f"s{k}", index(now, (width, "b")), width, dtype, self._over()))
+                over = self._flags("outside")
+                body.append(self._copied(f"s{k}", now, f"s{k}", index(now, (width, "b")), width, dtype, over))
         return [When(("ragged",), tuple(body))] if body else []
 
     # ------------------------------------------------------------ sums over all rows
@@ -253,6 +283,12 @@ class Direction(Loops):
             raise CannotCompile("it sums over rows of the batch and more")
         place = self._side_by_side(x, body)
         return ColumnSum(total, self.ref(place, x.dtype), self.rows(x, "after"), math.prod(x.shape[1:]))
+
+
+def _zeroed(ref: Ref, width: int, where: Ref) -> Map:
+    """Zeros in the rows that are marked."""
+    zeros = (Line("zero", "copy", (Number(0.0),), ref.dtype, ref.dtype),)
+    return Map(ROWS, (width,), (), zeros, (("zero", ref),), where)
 
 
 def _guarded(needs: Sequence[str], body: Body) -> Body:

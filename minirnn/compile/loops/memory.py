@@ -36,7 +36,7 @@ class Memory(Places):
         return self.argument(name, Argument("work", 0, f"{direction} {name}", rows, width, dtype.name))
 
     def _inputs(self) -> None:
-        for kind, letter in (("input", "x"), ("d_output", "y"), ("state", "s")):
+        for kind, letter in (("input", "x"), ("d_output", "y"), ("state", "in")):
             for k, node in enumerate(self.of_kind(kind)):
                 if kind != "d_output" or self.backward:
                     self.memory[node] = Home(f"{letter}{k}", "rows")

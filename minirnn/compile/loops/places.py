@@ -19,9 +19,9 @@ __all__ = ["Argument", "Home", "Place", "Places"]
 
 
 class Argument(NamedTuple):
-    """kind: x, y, s, k, d, dx, sums (arrays of the call), p (parameters), c (what follows from them), packed (matrices
-    of those), constant, outside (flags), work (scratch: rows * width numbers of a dtype), right (scratch for a packed
-    right side of so many rows), or room (scratch of a product)."""
+    """kind: x, y, s, in, k, d, dx, anew, danew, sums (arrays of the call), p (parameters), c (what follows from them),
+    packed (matrices of those), constant, outside, begins (flags), work (scratch: rows * width numbers of a dtype),
+    right (scratch for a packed right side of so many rows), or room (scratch of a product)."""
 
     kind: str
     number: int = 0
@@ -207,7 +207,7 @@ class Places:
         """The place, whose memory is an argument from now on where the call brings it."""
         name = place.memory
         letters = name.rstrip("0123456789")
-        if name not in self.arguments and letters in ("x", "y", "s", "k", "d", "dx"):
+        if name not in self.arguments and letters in ("x", "y", "s", "in", "k", "d", "dx", "anew", "danew"):
             self.argument(name, Argument(letters, int(name[len(letters) :])))
         return place
 

@@ -14,7 +14,7 @@ The index comes in through `inputs`, which counts from 0 in every call. A sequen
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import autograd.numpy as np
 import numpy as onp
@@ -25,6 +25,7 @@ from minirnn.checks import check_positive
 from minirnn.functional import linear, tanh
 from minirnn.layers.cells.parameters import declare
 from minirnn.layers.cells.registry import register
+from minirnn.layers.cells.timed import indices
 from minirnn.layers.recurrent import Cell
 from minirnn.module import Array, Buffer
 
@@ -70,10 +71,10 @@ class ClockworkRNN(Cell):
         self.seen = Buffer((period[:, None] <= period).astype(dtype))  # by row: no unit sees a faster one
         self.u = self.u * self.seen
 
-    def inputs(self, xs: Array, *, rng: onp.random.Generator | None = None, start: int = 0) -> ClockInput:
-        """xs (T, B, I) with the steps' indices beside it, from `start` on."""
+    def inputs(self, xs: Array, *, rng: onp.random.Generator | None = None, start: Any = 0) -> ClockInput:
+        """xs (T, B, I) with the steps' indices beside it, from `start` on, or `start` (T, B) itself."""
         steps, batch = np.shape(xs)[:2]
-        t = onp.arange(start, start + steps)[:, None, None]
+        t = indices(xs, start).reshape(steps, -1, 1)
         return ClockInput(xs, onp.broadcast_to(t, (steps, batch, 1)))
 
     def step(self, h: Array, x: ClockInput) -> tuple[Array, Array]:

@@ -10,13 +10,15 @@ from typing import Any, cast
 import autograd.numpy as np
 
 from minirnn import tree
+from minirnn.boxes import dtype_of
 from minirnn.checks import check_float, check_like
 from minirnn.layers.cell import cell
 from minirnn.layers.cells.associative_scan import complex_pairs, linear_scan
 from minirnn.layers.recurrent import Cell
 from minirnn.module import Array
+from minirnn.resets import Resets, check_resets
 
-__all__ = ["LinearCell", "check_sequence", "last", "linear_cell"]
+__all__ = ["LinearCell", "begun_anew", "check_cuts", "check_sequence", "last", "linear_cell"]
 
 
 class LinearCell(Cell):
@@ -38,14 +40,17 @@ class LinearCell(Cell):
         state = _advance(a, state, b)
         return state, self.read(state, *seen)
 
-    def parallel(self, xs: Array, state: Any = None) -> tuple[Any, Any]:
-        """The whole sequence at once: xs (T, B, I) -> (outputs (T, B, H), final state), equal to step by step.
+    def parallel(self, xs: Array, state: Any = None, *, resets: Any = None, reset_state: Any = None) -> tuple[Any, Any]:
+        """The whole sequence at once: xs (T, B, I) -> (outputs (T, B, H), final state), equal to step by step, with
+        resets and reset_state as `scan` takes them.
 
-        TypeError, ValueError: xs of another shape or float dtype, a state that is not like `initial_state`'s.
+        TypeError, ValueError: xs of another shape or float dtype, a state that is not like `initial_state`'s, other
+        flags.
         """
         state = check_sequence(self, xs, state)
+        cut = check_cuts(self, xs, state, resets, reset_state)
         a, b, *seen = self.coefficients(xs)
-        states = _scan(a, b, state)
+        states = _scan(*((a, b) if cut is None else begun_anew(a, b, cut)), state)
         return self.read(states, *seen), last(states, state)
 
 
@@ -77,6 +82,26 @@ def check_sequence(cell: Cell, xs: Any, state: Any) -> Any:
         return zeros
     check_like(f"{name}: state", zeros, state)
     return state
+
+
+def check_cuts(cell: Cell, xs: Any, state: Any, resets: Any, reset_state: Any) -> Resets | None:
+    """Where sequences begin anew, and with which state. TypeError, ValueError: what came does not fit."""
+    name = f"{type(cell).__name__}.parallel"
+    if resets is None:
+        if reset_state is not None:
+            raise ValueError(f"{name}: reset_state came without resets, which say where the state becomes that one")
+        return None
+    if reset_state is not None:
+        check_like(f"{name}: reset_state", state, reset_state)
+    flags = check_resets(f"{name}: resets", resets, np.shape(xs)[:2])
+    return Resets.at(flags, state if reset_state is None else reset_state)
+
+
+def begun_anew(a: Any, b: Any, cut: Resets) -> tuple[Any, Any]:
+    """a and b of a recurrence that begins anew at some steps: there a is 0, and b has what a makes of the new state."""
+    flags = cut.flags[:, :, None]
+    kept, gone = (tree.map(lambda part, m=m: part * m.astype(dtype_of(part)), a) for m in (~flags, flags))
+    return kept, _advance(gone, cut.state, b)
 
 
 def last(states: Any, before: Any) -> Any:

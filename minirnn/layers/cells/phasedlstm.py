@@ -32,7 +32,7 @@ from minirnn.functional import tanh
 from minirnn.layers.cells.gates import move, peephole
 from minirnn.layers.cells.parameters import declare
 from minirnn.layers.cells.registry import register
-from minirnn.layers.cells.timed import TimedInput, beside
+from minirnn.layers.cells.timed import TimedInput, beside, indices
 from minirnn.layers.lstm import LSTMState
 from minirnn.layers.recurrent import Cell
 from minirnn.module import Array
@@ -87,10 +87,11 @@ class PhasedLSTM(Cell):
         return LSTMState(zeros, zeros.copy())
 
     def inputs(
-        self, xs: Array, *, rng: onp.random.Generator | None = None, time: Any = None, start: int = 0
+        self, xs: Array, *, rng: onp.random.Generator | None = None, time: Any = None, start: Any = 0
     ) -> TimedInput:
-        """xs (T, B, I) with the time of each step beside it: (T, B) or (T,), or counted from `start` on."""
-        return beside("PhasedLSTM", xs, self.timestamps, time, onp.arange(start, start + len(xs)))
+        """xs (T, B, I) with the time of each step beside it: (T, B) or (T,), or counted from `start` on, or
+        `start` (T, B) itself."""
+        return beside("PhasedLSTM", xs, self.timestamps, time, indices(xs, start))
 
     def step(self, state: LSTMState, x: TimedInput) -> tuple[LSTMState, Any]:
         k = openness(x.time, self.period, self.shift, self.r_on, self.leak)

@@ -14,6 +14,7 @@ The k - 1 inputs before the present one belong to the state, so that a sequence 
 step, is what it is as a whole; before its start they are zeros.
 """
 
+import itertools
 from typing import Any, NamedTuple
 
 import autograd.numpy as np
@@ -23,11 +24,13 @@ from numpy.typing import DTypeLike
 from minirnn.checks import check_positive
 from minirnn.functional import linear, sigmoid, split, tanh
 from minirnn.layers.cells.associative_scan import linear_scan
-from minirnn.layers.cells.linear_recurrence import check_sequence, last
+from minirnn.layers.cells.linear_recurrence import begun_anew, check_cuts, check_sequence, last
 from minirnn.layers.cells.parameters import declare
 from minirnn.layers.cells.registry import register
 from minirnn.layers.recurrent import Cell
 from minirnn.module import Array
+from minirnn.padding import over_time, where
+from minirnn.resets import Resets
 
 __all__ = ["QRNN", "QRNNState"]
 
@@ -77,18 +80,42 @@ class QRNN(Cell):
         c = f * state.c + b
         return QRNNState(c, seen[:, np.shape(x)[-1] :]), o * c
 
-    def parallel(self, xs: Array, state: QRNNState | None = None) -> tuple[Any, QRNNState]:
-        """The whole sequence at once: xs (T, B, I) -> (outputs (T, B, H), final state), equal to step by step.
+    def parallel(
+        self,
+        xs: Array,
+        state: QRNNState | None = None,
+        *,
+        resets: Any = None,
+        reset_state: QRNNState | None = None,
+    ) -> tuple[Any, QRNNState]:
+        """The whole sequence at once: xs (T, B, I) -> (outputs (T, B, H), final state), equal to step by step, with
+        resets and reset_state as `minirnn.scan` takes them.
 
-        TypeError, ValueError: xs of another shape or float dtype, a state that is not like `initial_state`'s.
+        TypeError, ValueError: xs of another shape or float dtype, a state that is not like `initial_state`'s, other
+        flags.
         """
-        c, past = check_sequence(self, xs, state)
+        c, past = state = check_sequence(self, xs, state)
+        cut = check_cuts(self, xs, state, resets, reset_state)
+        before = self._before(xs, past, cut)
+        seen = np.concatenate([*[array[: len(xs)] for array in before], xs], axis=-1)
+        f, b, o = self.coefficients(seen)
+        cs = linear_scan(*((f, b) if cut is None else begun_anew(f, b, cut.of(cut.state.c))), c)
+        ends = [array[len(xs)] for array in before]
+        return o * cs, QRNNState(last(cs, c), np.concatenate(ends, axis=-1) if ends else past)
+
+    def _before(self, xs: Any, past: Any, cut: Resets | None) -> list[Any]:
+        """The inputs before the present one, the oldest first: each (T + 1, B, I), for every step and the next one."""
         steps, batch, features = np.shape(xs)
-        before = np.swapaxes(np.reshape(past, (batch, self.window - 1, features)), 0, 1)
-        every = np.concatenate([before, xs])
-        f, b, o = self.coefficients(np.concatenate([every[k : k + steps] for k in range(self.window)], axis=-1))
-        cs = linear_scan(f, b, c)
-        return o * cs, QRNNState(last(cs, c), np.reshape(np.swapaxes(every[steps:], 0, 1), np.shape(past)))
+        split_up = (batch, self.window - 1, features)
+        every = np.concatenate([np.swapaxes(np.reshape(past, split_up), 0, 1), xs])
+        found = [every[k : k + steps + 1] for k in range(self.window - 1)]
+        if cut is None:
+            return found
+        anew, since = np.reshape(cut.state.past, split_up), cut.counted(self.window, 0)  # steps since a beginning
+        for k, d in itertools.product(range(self.window - 1), repeat=2):
+            if k + d < self.window - 1:
+                found[k] = where(onp.equal(since, d), over_time(anew[:, k + d], steps + 1), found[k])
+        return found
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, window={self.window}"

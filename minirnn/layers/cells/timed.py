@@ -8,7 +8,7 @@ import numpy as onp
 from minirnn.module import Array
 from minirnn.primitive import is_traced
 
-__all__ = ["TimedInput", "beside"]
+__all__ = ["TimedInput", "beside", "indices"]
 
 
 class TimedInput(NamedTuple):
@@ -16,6 +16,11 @@ class TimedInput(NamedTuple):
 
     x: Array
     time: Array
+
+
+def indices(xs: Any, start: Any) -> Array:
+    """The steps' indices: (T,) from the number `start` on, or `start` itself, (T, B)."""
+    return onp.asarray(start) if onp.ndim(start) == 2 else onp.arange(start, start + len(xs))
 
 
 def beside(name: str, xs: Any, timestamps: bool, time: Any, otherwise: Any) -> TimedInput:
