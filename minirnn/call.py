@@ -9,7 +9,7 @@ from minirnn import tree
 from minirnn.boxes import check_alive, shape_of
 from minirnn.checks import check_lengths, check_like, check_positive, nested_as
 from minirnn.module import Array, Module
-from minirnn.resets import begins, check_resets
+from minirnn.resets import Anew, begins, check_resets
 
 __all__ = ["Call"]
 
@@ -23,18 +23,16 @@ class Call:
 
     arrays: the cell's, a shared one as often as it is held. columns, states: the leaves of xs and state; rebuild_xs,
     rebuild_state: their nestings. steps, batch: T and B.
-    lengths: (B,) integers or None; every: as checkpoint_every. resets: (T, B) flags or None; begins: before which steps
-    the state is made anew, (T, B) or None; anew: the state that it then is, nested as `state`; fresh: its leaves, none
-    where there are no such steps.
+    lengths: (B,) integers or None; every: as checkpoint_every. resets: (T, B) flags or None; anew: before which
+    steps the state becomes which other one, or None; fresh: that one's leaves, or none.
     """
 
     __slots__ = (
-        "anew", "arrays", "batch", "begins", "cell", "columns", "every", "fresh", "lengths", "rebuild_state",
+        "anew", "arrays", "batch", "cell", "columns", "every", "fresh", "lengths", "rebuild_state",
         "rebuild_xs", "resets", "reverse", "state", "states", "steps", "xs",
     )  # fmt: skip
     columns: Sequence[Any]
     states: Sequence[Any]
-    anew: Any
     fresh: Sequence[Any]
     rebuild_xs: Callable[[Sequence[Any]], Any]
     rebuild_state: Callable[[Sequence[Any]], Any]
@@ -67,8 +65,8 @@ class Call:
         self.steps, self.batch = self._steps_and_batch()
         self.lengths: Array | None = None if lengths is None else check_lengths(lengths, self.steps, self.batch)
         self.resets: Array | None = None
-        self.begins: Array | None = None
-        self.anew, self.fresh = state, ()
+        self.anew: Anew | None = None
+        self.fresh = ()
         if resets is not None or reset_state is not None:
             self._take_resets(resets, reset_state)
 
@@ -77,12 +75,13 @@ class Call:
             raise ValueError("scan: reset_state came without resets, which say where the state becomes that one")
         self.resets = check_resets("scan: resets", resets, (self.steps, self.batch))
         if reset_state is not None:
-            self.anew = nested_as(self.state, reset_state)
-            check_alive(self.anew, "scan")
-            check_like("scan: reset_state", self.state, self.anew)
-        self.begins = begins(self.resets, self.lengths, self.reverse)
-        if self.begins is not None:
-            self.fresh = tuple(tree.leaves(self.anew))
+            reset_state = nested_as(self.state, reset_state)
+            check_alive(reset_state, "scan")
+            check_like("scan: reset_state", self.state, reset_state)
+        where = begins(self.resets, self.lengths, self.reverse)
+        if where is not None:
+            self.anew = Anew(where, self.state if reset_state is None else reset_state)
+            self.fresh = tuple(tree.leaves(self.anew.state))
 
     def _steps_and_batch(self) -> tuple[int, int]:
         shapes = [shape_of(column) for column in self.columns]

@@ -28,17 +28,8 @@ class Engine(NamedTuple):
 
 
 def _reference(call: Call) -> Run:
-    return partial(
-        reference.run,
-        call.cell,
-        call.state,
-        call.xs,
-        call.lengths,
-        call.reverse,
-        call.every,
-        begins=call.begins,
-        anew=call.anew,
-    )
+    given = (call.cell, call.state, call.xs, call.lengths, call.reverse, call.every, call.anew)
+    return partial(reference.run, *given)
 
 
 _engines: list[Engine] = [  # the fastest first

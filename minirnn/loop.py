@@ -14,8 +14,7 @@ import numpy as onp
 from minirnn import functional, tree, untraced
 from minirnn.boxes import dtype_of, shape_of
 from minirnn.checks import check_step
-from minirnn.module import Array
-from minirnn.padding import begin, begun, only_where, over_time, where
+from minirnn.padding import begin, only_where, over_time, where
 
 __all__ = ["read_only", "run"]
 
@@ -23,21 +22,14 @@ Step = Callable[[Any, Any], tuple[Any, Any]]
 
 
 def run(
-    step: Step,
-    state: Any,
-    xs: Any,
-    lengths: Array | None = None,
-    reverse: bool = False,
-    safe: Any = None,
-    begins: Array | None = None,
-    anew: Any = None,
+    step: Step, state: Any, xs: Any, lengths: Any = None, reverse: bool = False, safe: Any = None, anew: Any = None
 ) -> tuple[Any, Any]:
     """(final state, outputs) of a step applied to every time step.
 
     state: a nesting of (B, ...) arrays; xs: a nesting of (T, B, ...) arrays; outputs: a nesting of (T, B, ...) arrays.
     Past the end of a sequence (`lengths`: (B,) integers) its state is held and its outputs are zero. `reverse` goes
-    from the last step to the first, and outputs[t] still belongs to xs[t]. Before the steps at which `begins` (T, B) is
-    True a row's state becomes that of `anew`, nested as the state is.
+    from the last step to the first, and outputs[t] still belongs to xs[t]. `anew`, resets.Anew or None, says before
+    which steps a row's state becomes another.
 
     The step is computed there too, and what it is given is `safe`, as begin(...) makes it and by default does: a step
     that is undefined somewhere (log x, x / dt) must not meet padding, for 0 * nan, in a derivative, is nan.
@@ -48,16 +40,15 @@ def run(
     inside: Any = None
     if lengths is not None and not idle and lengths.min() < steps:
         inside = onp.arange(steps)[:, None] < lengths
-        safe = begin(begun(state, begins, anew, reverse), columns, lengths, reverse) if safe is None else safe
+        first = state if anew is None else anew.first(state, reverse)
+        safe = begin(first, columns, lengths, reverse) if safe is None else safe
         columns = [where(inside, column, over_time(x, steps)) for column, x in zip(columns, safe[1], strict=True)]
     outputs: list[Any] = [None] * steps
     try:
         if idle:
             return tree.map(_copied, state), _no_outputs(step, state, rebuild, columns)
         for t in reversed(range(steps)) if reverse else range(steps):
-            if begins is not None and begins[t].any():
-                state = tree.map(partial(where, begins[t]), anew, state)
-            before, over = state, inside is not None and not inside[t].all()
+            before, over = state if anew is None else anew.before(t, state), inside is not None and not inside[t].all()
             if over:
                 before = tree.map(partial(where, inside[t]), state, safe[0])
             result = step(tree.map(read_only, before), rebuild([read_only(column[t]) for column in columns]))

@@ -14,7 +14,7 @@ from minirnn import tree
 from minirnn.boxes import dtype_of, shape_of, unboxed
 from minirnn.module import Array
 
-__all__ = ["begin", "begun", "filled", "only_inside", "only_where", "over_time", "where"]
+__all__ = ["begin", "filled", "only_inside", "only_where", "over_time", "where"]
 
 
 def _beside(mask: Array, array: Any) -> Array:
@@ -46,14 +46,6 @@ def begin(state: Any, columns: Sequence[Any], lengths: Array, reverse: bool) -> 
     whose = onp.where(lengths > 0, onp.arange(len(lengths)), onp.argmax(lengths))
     t = lengths[whose] - 1 if reverse else onp.zeros_like(whose)
     return tree.map(lambda leaf: leaf[whose], state), [column[t, whose] for column in columns]
-
-
-def begun(state: Any, begins: Array | None, anew: Any, reverse: bool) -> Any:
-    """The state that each sequence's first step is given, where `begins` (T, B) makes it anew before some steps: from
-    the last step on, none begins with a state made anew."""
-    if begins is None or reverse or not begins[0].any():
-        return state
-    return tree.map(lambda new, old: where(begins[0], new, old), anew, state)
 
 
 def only_inside(xs: Array, lengths: Array | None) -> Array:

@@ -13,6 +13,7 @@ import numpy as onp
 
 from minirnn import bundle, loop, padding, tree
 from minirnn.module import Array, Module
+from minirnn.resets import Anew
 
 __all__ = ["pieces", "run"]
 
@@ -24,9 +25,7 @@ def run(
     lengths: Array | None,
     reverse: bool,
     checkpoint_every: int | None,
-    *,
-    begins: Array | None = None,
-    anew: Any = None,
+    anew: Anew | None = None,
 ) -> tuple[Any, Any]:
     """(final state, outputs) of a Cell, or of a bare step function, over time; see loop.run.
 
@@ -38,21 +37,21 @@ def run(
                 "checkpoint_every came with a bare step function; recomputation cannot see the arrays in its closure. "
                 "Make it a Cell, whose arrays are known"
             )
-        return loop.run(cell, state, xs, lengths, reverse, begins=begins, anew=anew)
+        return loop.run(cell, state, xs, lengths, reverse, anew=anew)
     steps = np.shape(tree.leaves(xs)[0])[0]
     if checkpoint_every is None or steps <= checkpoint_every:
         step = tree.map(loop.read_only, cell).step
-        return loop.run(step, state, xs, lengths, reverse, begins=begins, anew=anew)
+        return loop.run(step, state, xs, lengths, reverse, anew=anew)
     outputs: list[Any] = []
     safe = None
     if lengths is not None and lengths.any():
-        first = padding.begun(state, begins, anew, reverse)
+        first = state if anew is None else anew.first(state, reverse)
         safe = padding.begin(first, tree.leaves(xs), lengths, reverse)
     for start, stop in pieces(steps, checkpoint_every, reverse):
         piece = tree.map(lambda column, a=start, b=stop: column[a:b], xs)
         inside = None if lengths is None else onp.clip(lengths - start, 0, stop - start)
-        flags = None if begins is None else begins[start:stop]
-        state, output = _recomputed(cell, state, piece, inside, reverse, safe, flags, anew)
+        part = None if anew is None else anew.part(start, stop)
+        state, output = _recomputed(cell, state, piece, inside, reverse, safe, part)
         outputs.append(output)
     in_order = outputs[::-1] if reverse else outputs
     return state, tree.map(lambda *parts: np.concatenate(parts), in_order[0], *in_order[1:])
@@ -72,8 +71,7 @@ def _recomputed(
     lengths: Array | None,
     reverse: bool,
     safe: Any,
-    begins: Array | None,
-    anew: Any,
+    anew: Anew | None,
 ) -> tuple[Any, Any]:
     """A piece that keeps its inputs alone; whoever differentiates it runs it again."""
     arrays, rebuild = tree.flatten((cell, state, xs, safe, anew))
@@ -82,7 +80,7 @@ def _recomputed(
     def twin(*leaves: Any) -> tuple[Any, ...]:
         cell, state, xs, safe, anew = rebuild(leaves)
         step = tree.map(loop.read_only, cell).step
-        found, put_together = tree.flatten(loop.run(step, state, xs, lengths, reverse, safe, begins, anew))
+        found, put_together = tree.flatten(loop.run(step, state, xs, lengths, reverse, safe, anew))
         nesting[:] = [put_together]
         return tuple(found)
 

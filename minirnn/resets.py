@@ -13,7 +13,7 @@ from minirnn.checks import as_array
 from minirnn.module import Array
 from minirnn.padding import where
 
-__all__ = ["Resets", "begins", "check_resets", "parts_of"]
+__all__ = ["Anew", "Resets", "begins", "check_resets", "parts_of"]
 
 
 def check_resets(name: str, resets: Any, shape: tuple[int, ...]) -> Array:
@@ -42,6 +42,27 @@ def begins(resets: Array, lengths: Array | None, reverse: bool) -> Array | None:
     return resets if resets.any() else None
 
 
+class Anew(NamedTuple):
+    """begins: (T, B), before which steps, in the direction of a run, a row's state is made anew; state: what it then
+    is, nested as the run's."""
+
+    begins: Array
+    state: Any
+
+    def before(self, t: int, state: Any) -> Any:
+        """What step t is given."""
+        made = self.begins[t]
+        return tree.map(lambda new, old: where(made, new, old), self.state, state) if made.any() else state
+
+    def first(self, state: Any, reverse: bool) -> Any:
+        """What each sequence's first step is given: from the last one on, none is made anew."""
+        return state if reverse else self.before(0, state)
+
+    def part(self, start: int, stop: int) -> "Anew":
+        """For the steps of a piece."""
+        return self._replace(begins=self.begins[start:stop])
+
+
 def _inside(flags: Array, lengths: Array | None) -> Array:
     return flags if lengths is None else flags & (np.arange(len(flags))[:, None] < lengths)
 
@@ -51,6 +72,26 @@ class Resets(NamedTuple):
 
     cuts: Array
     state: Any
+
+    @staticmethod
+    def came(
+        name: str,
+        resets: Any,
+        axes: tuple[int, ...],
+        batch_first: bool,
+        state: Any,
+        reset_state: Any,
+        lengths: Array | None,
+    ) -> "Resets | None":
+        """What a layer was called with. axes: of the flags, (T, B), (B, T) or (T,). ValueError, TypeError: other flags,
+        or a state without flags."""
+        if resets is None:
+            if reset_state is not None:
+                raise ValueError(f"{name}: reset_state came without resets, which say where the state becomes that one")
+            return None
+        flags = check_resets(f"{name}: resets", resets, axes)
+        flags = flags[:, None] if len(axes) == 1 else flags.T if batch_first else flags
+        return Resets.at(flags, state if reset_state is None else reset_state, lengths)
 
     @staticmethod
     def at(flags: Array, state: Any, lengths: Array | None = None) -> "Resets":

@@ -15,7 +15,7 @@ from minirnn.compile.loops.program import with_slots
 from minirnn.compile.operations import ELEMENTWISE
 from minirnn.compile.place import Placed, Program, once_nodes
 from minirnn.compile.shares import Task
-from minirnn.compile.tape import Anew
+from minirnn.compile.tape import Beginnings
 from minirnn.module import Array
 
 __all__ = ["Calls", "OfParameters", "Once", "Values"]
@@ -102,7 +102,7 @@ class Calls(OfParameters):
 
     def forward(
         self, n: int, b: int, p: Arrays, once: Any, x: Arrays, s: Arrays, k: Arrays, y: Arrays, keep: bool,
-        outside: Any, anew: Anew | None, work: Any,
+        outside: Any, anew: Beginnings | None, work: Any,
     ) -> Task:  # fmt: skip
         """The call that runs n steps of b rows."""
         given = {"x": x, "s": s, "k": k, "y": y, "outside": (outside,), **_beginnings(s, anew)}
@@ -110,14 +110,15 @@ class Calls(OfParameters):
 
     def backward(
         self, n: int, b: int, p: Arrays, once: Any, x: Arrays, s: Arrays, k: Arrays, y: Arrays, d: Arrays,
-        dx: Arrays, sums: Arrays, starts: bool, wants: tuple[bool, bool], outside: Any, anew: Anew | None, work: Any,
+        dx: Arrays, sums: Arrays, starts: bool, wants: tuple[bool, bool], outside: Any,
+        anew: Beginnings | None, work: Any,
     ) -> Task:  # fmt: skip
         given = {"x": x, "s": s, "k": k, "y": y, "d": d, "dx": dx, "sums": sums, "outside": (outside,)}
         given |= _beginnings(s, anew)
         return self.call(n, b, (starts, *wants, outside is not None, anew is not None), given, once, work)
 
 
-def _beginnings(s: Arrays, anew: Anew | None) -> dict[str, Arrays]:
+def _beginnings(s: Arrays, anew: Beginnings | None) -> dict[str, Arrays]:
     """What steps are given, and what it is made anew of."""
     if anew is None:
         return {"in": s, "begins": (None,), "anew": (), "danew": ()}

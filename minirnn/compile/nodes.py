@@ -15,7 +15,7 @@ from minirnn.compile.ir import Graph, evaluate_into
 from minirnn.compile.place import is_row_wise, place
 from minirnn.compile.program import Program, layout_of
 from minirnn.compile.shares import Task
-from minirnn.compile.tape import Anew
+from minirnn.compile.tape import Beginnings
 from minirnn.compile.trace import Traced
 from minirnn.module import Array
 
@@ -44,19 +44,28 @@ class _Nodes(OfParameters):
 
     def forward(
         self, n: int, b: int, p: Arrays, once: Values, x: Arrays, s: Arrays, k: Arrays, y: Arrays, keep: bool,
-        outside: Any, anew: Anew | None, work: Any,
+        outside: Any, anew: Beginnings | None, work: Any,
     ) -> Task:  # fmt: skip
         """The call that runs n steps of b rows."""
         return partial(self._ahead, n, b, once, x, s, y, outside, anew)
 
     def backward(
         self, n: int, b: int, p: Arrays, once: Values, x: Arrays, s: Arrays, k: Arrays, y: Arrays, d: Arrays,
-        dx: Arrays, sums: Arrays, starts: bool, wants: tuple[bool, bool], outside: Any, anew: Anew | None, work: Any,
+        dx: Arrays, sums: Arrays, starts: bool, wants: tuple[bool, bool], outside: Any,
+        anew: Beginnings | None, work: Any,
     ) -> Task:  # fmt: skip
         return partial(self._back, n, b, once, x, s, y, [array[:b] for array in d], dx, sums, starts, outside, anew)
 
     def _ahead(
-        self, n: int, b: int, once: Values, x: Arrays, s: Arrays, y: Arrays, outside: Array | None, anew: Anew | None
+        self,
+        n: int,
+        b: int,
+        once: Values,
+        x: Arrays,
+        s: Arrays,
+        y: Arrays,
+        outside: Array | None,
+        anew: Beginnings | None,
     ) -> None:
         for t in range(n):
             now, then = slice(t * b, t * b + b), slice(t * b + b, t * b + 2 * b)
@@ -73,7 +82,7 @@ class _Nodes(OfParameters):
 
     def _back(
         self, n: int, b: int, once: Values, x: Arrays, s: Arrays, y: Arrays, d: Arrays, dx: Arrays, sums: Arrays,
-        starts: bool, outside: Array | None, anew: Anew | None,
+        starts: bool, outside: Array | None, anew: Beginnings | None,
     ) -> None:  # fmt: skip
         for t in reversed(range(n)):
             now, held = slice(t * b, t * b + b), [array.copy() for array in d]
@@ -115,7 +124,7 @@ def _cut(arrays: Arrays, now: slice) -> list[Any]:
     return [array[now] for array in arrays]
 
 
-def _given(s: Arrays, anew: Anew | None) -> Arrays:
+def _given(s: Arrays, anew: Beginnings | None) -> Arrays:
     """What steps are given: what the one before left, unless some are made anew."""
     return s if anew is None else anew.given
 

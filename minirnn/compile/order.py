@@ -47,11 +47,9 @@ class Order:
         found = self.there(array)
         return found if self.outside is None else _zeroed(found, self.outside[:, :, 0])
 
-    def begins(self, flags: Array | None) -> Array | None:
+    def begins(self, flags: Array) -> Array:
         """(T, B) flags of a call, before which steps a state is made anew, as (T, B, 1) in the order of the steps: that
         before a sequence's first step holds for all that is computed in its place before it."""
-        if flags is None:
-            return None
         found = self.there(flags)
         return np.ascontiguousarray(found if self.outside is None else found & self._any)[:, :, None]
 

@@ -29,8 +29,7 @@ def run(call: Call, program: Program, rebuild: Callable[..., Any], moving: Movin
     is over then matters.
     """
     if call.lengths is not None and not (program.layout.row_wise and call.lengths.any()):
-        flags = {"begins": call.begins, "anew": call.anew}
-        return reference.run(call.cell, call.state, call.xs, call.lengths, call.reverse, call.every, **flags)
+        return reference.run(call.cell, call.state, call.xs, call.lengths, call.reverse, call.every, call.anew)
     rule = Compiled(call, program, moving)
     results = bundle.call(rule, [*call.columns, *call.states, *call.fresh, *_arrays_of(call)])
     count = len(program.layout.outputs)
@@ -59,21 +58,20 @@ class Compiled(bundle.Rule):
         bound = tree.flatten(call.cell)[1](given[self.first_parameter :])
         xs = call.rebuild_xs(given[: self.first_state])
         state = call.rebuild_state(given[self.first_state : self.first_anew])
-        flags = {"begins": call.begins, "anew": self._anew(given)}
-        final, outputs = reference.run(bound, state, xs, call.lengths, call.reverse, call.every, **flags)
+        anew = None if call.anew is None else call.anew._replace(state=self._anew(given))
+        final, outputs = reference.run(bound, state, xs, call.lengths, call.reverse, call.every, anew)
         return *tree.leaves(outputs), *tree.leaves(final)
 
     def _anew(self, arrays: Sequence[Any]) -> Any:
-        """The state made anew; None where none is."""
-        fresh = arrays[self.first_anew : self.first_parameter]
-        return self.call.rebuild_state(fresh) if fresh else None
+        """The state made anew."""
+        return self.call.rebuild_state(arrays[self.first_anew : self.first_parameter])
 
     def _problem(self, arrays: Sequence[Array]) -> tuple[Order, sequence.Problem]:
         order = Order(self.call.lengths, self.call.steps, self.call.reverse)
         xs = [order.there(array) for array in arrays[: self.first_state]]
         given, fresh = arrays[self.first_parameter :], arrays[self.first_anew : self.first_parameter]
         anew = [np.ascontiguousarray(array) for array in fresh]
-        begins = order.begins(self.call.begins)
+        begins = None if self.call.anew is None else order.begins(self.call.anew.begins)
         return order, sequence.Problem(self.program, given, xs, order.outside, self.every, begins, anew)
 
     def forward(self, arrays: Sequence[Array], keep: bool) -> tuple[tuple[Array, ...], Any]:
@@ -132,7 +130,7 @@ class Compiled(bundle.Rule):
         state = self.call.rebuild_state(arrays[self.first_state : self.first_anew]), t[of_x:of_state]
         xs = self.call.rebuild_xs(arrays[: self.first_state]), t[:of_x]
         resets: tuple[Any, Any] = (None, None)
-        if self.call.begins is not None:
+        if self.call.anew is not None:
             resets = self.call.resets, (self._anew(arrays), t[of_state:of_anew])
         call = Call(moving, state, xs, self.call.lengths, self.call.reverse, self.call.every, *resets)
         program = self.moving(call)

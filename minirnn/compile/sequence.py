@@ -14,7 +14,7 @@ import numpy as np
 from minirnn import threads
 from minirnn.compile.program import Program
 from minirnn.compile.shares import Rows, Task, Work, each_in_a_thread, outside_in, rows_in
-from minirnn.compile.tape import Anew, Tape
+from minirnn.compile.tape import Beginnings, Tape
 from minirnn.compile.trace import Leaf
 from minirnn.compile.workspace import Workspace
 from minirnn.module import Array
@@ -64,11 +64,11 @@ class Problem(NamedTuple):
     def tape(self, memory: Workspace, steps: int, count: int) -> Tape:
         return Tape.in_memory(self.program.layout, memory, steps, count, self.begins is not None)
 
-    def anew_in(self, now: slice, rows: Rows, given: Arrays, d_anew: Arrays = ()) -> Anew | None:
+    def anew_in(self, now: slice, rows: Rows, given: Arrays, d_anew: Arrays = ()) -> Beginnings | None:
         """What a block is told of sequences that begin within it."""
         if self.begins is None:
             return None
-        return Anew(self.begins[now, rows[0] : rows[1]], [a[rows[0] : rows[1]] for a in self.anew], given, d_anew)
+        return Beginnings(self.begins[now, rows[0] : rows[1]], [a[rows[0] : rows[1]] for a in self.anew], given, d_anew)
 
     def block_steps(self, rows: int, backward: bool) -> int:
         return max(1, BLOCK_NUMBERS[self.program.native] // (rows * self.program.layout.widths[backward]))

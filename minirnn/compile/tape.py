@@ -10,7 +10,7 @@ from minirnn.compile.trace import Leaf
 from minirnn.compile.workspace import Workspace
 from minirnn.module import Array
 
-__all__ = ["Anew", "Tape"]
+__all__ = ["Beginnings", "Tape"]
 
 
 class Tape(NamedTuple):
@@ -38,7 +38,7 @@ class Tape(NamedTuple):
         return Tape([array[one_more] for array in self.states], given, stored)
 
 
-class Anew(NamedTuple):
+class Beginnings(NamedTuple):
     """begins: (n, b, 1), before which steps a row's state is made anew; states: what it then is, (b, ...); given: as
     on the tape; d_states: the cotangents of `states`, which are added to, of those that are floats."""
 

@@ -15,7 +15,7 @@ from minirnn.engines import check_engine_name, scan
 from minirnn.layers import sizes
 from minirnn.module import Array, Module
 from minirnn.padding import filled
-from minirnn.resets import Resets, check_resets
+from minirnn.resets import Resets
 
 __all__ = ["Cell", "Recurrent", "RecurrentLayer"]
 
@@ -134,16 +134,11 @@ class RecurrentLayer(Module):
         if lengths is not None:
             lengths = check_lengths(lengths, steps, batch)
         check_finite(name, xs, lengths, self._arrays())
-        cut = None
-        if resets is not None:
-            shape = (steps,) if unbatched else (batch, steps) if self.batch_first else (steps, batch)
-            flags = check_resets(f"{name}: resets", resets, shape)
-            flags = flags[:, None] if unbatched else flags.T if self.batch_first else flags
-            then = state if reset_state is None else self._as_state("reset_state", reset_state, zeros, unbatched)
-            cut = Resets.at(flags, then, lengths)
-        elif reset_state is not None:
-            raise ValueError(f"{name}: reset_state came without resets, which say where the state becomes that one")
-        outputs, final = self.run(xs, state, lengths, rng, self.engine, cut)
+        if reset_state is not None:
+            reset_state = self._as_state("reset_state", reset_state, zeros, unbatched)
+        axes = (steps,) if unbatched else (batch, steps) if self.batch_first else (steps, batch)
+        cuts = Resets.came(name, resets, axes, self.batch_first, state, reset_state, lengths)
+        outputs, final = self.run(xs, state, lengths, rng, self.engine, cuts)
         if unbatched:
             return outputs[:, 0], tree.map(np.squeeze, final, self.batch_axes())
         return np.swapaxes(outputs, 0, 1) if self.batch_first else outputs, final
