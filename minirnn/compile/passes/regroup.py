@@ -7,6 +7,7 @@
 from collections import Counter
 from functools import reduce
 from math import prod
+from typing import Any
 
 from minirnn.compile.ir import Graph, Node, const, is_scalar, make
 from minirnn.compile.when import When, when
@@ -24,7 +25,8 @@ def regroup(graph: Graph) -> Graph:
     for node in reversed(graph.nodes()):  # a sum that is a term of another belongs to that one
         if node.op in ("add", "mul"):
             for operand in node.operands:
-                if operand.op == node.op and uses[operand] == 1 and operand.dtype == node.dtype:
+                alike = _of_one(node, node.dtype) and _of_one(operand, node.dtype)
+                if operand.op == node.op and uses[operand] == 1 and alike:
                     inside.add(operand)
     for node in graph.nodes():
         if node in inside:
@@ -40,6 +42,12 @@ def regroup(graph: Graph) -> Graph:
     for node in graph.inputs:
         new.setdefault(node, node)
     return Graph(graph.inputs, {key: new[node] for key, node in graph.outputs.items()})
+
+
+def _of_one(node: Node, dtype: Any) -> bool:
+    """Whether nothing is rounded to another precision on the way, which in another order would be another number."""
+    floats = [operand for operand in node.operands if operand.dtype.kind == "f" and not is_scalar(operand)]
+    return node.dtype == dtype and all(operand.dtype == dtype for operand in floats)
 
 
 def _terms(node: Node, inside: set[Node]) -> list[Node]:
