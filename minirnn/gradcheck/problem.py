@@ -30,7 +30,6 @@ class Fault(Exception):
     """What is wrong before any number is compared. kind: as `Report.kind`; argument: whose gradient, or ''."""
 
     def __init__(self, kind: str, argument: str, text: str, index: tuple[int, ...] | None = None):
-        super().__init__(text)
         self.kind, self.argument, self.text, self.index = kind, argument, text, index
 
 

@@ -112,3 +112,26 @@ def backward(problem, module, d_outputs=None, truncate=None):
 def test_bad_input_is_an_error_that_says_what_was_expected(call, error, says):
     with pytest.raises(error, match=says):
         call()
+
+
+@pytest.mark.parametrize("name", ["state", "d_state"])
+@pytest.mark.parametrize(
+    ("where", "call"),
+    [
+        ("lstm", lambda a: lstm.backward(lstm.forward(*LSTM[1:3], a["state"])[2], LSTM.d_outputs, a["d_state"])),
+        ("lstm_per_gate", lambda a: lstm_per_gate.backward(
+            lstm_per_gate.forward(PER_GATE, LSTM.xs, a["state"])[2], LSTM.d_outputs, a["d_state"])),
+        ("rtrl.lstm", lambda a: rtrl.lstm(*LSTM[1:3], a["state"], LSTM.d_outputs, a["d_state"])),
+    ],
+)  # fmt: skip
+def test_a_pair_that_is_none_is_named_with_the_function_that_it_was_given_to(where, call, name):
+    given = {"state": LSTM.state, "d_state": LSTM.d_state}
+    call(given)
+    with pytest.raises(TypeError, match=rf"^{where}(\.forward|\.backward)?: {name} is ndarray, the pair"):
+        call({**given, name: np.ones((3, 3))})
+
+
+def test_stacked_parameters_own_their_memory():
+    stacked = lstm_per_gate.from_per_gate(PER_GATE)
+    assert all(array.flags.c_contiguous and array.flags.owndata for array in stacked.values())
+    assert not any(np.shares_memory(a, b) for a in stacked.values() for b in PER_GATE.values())

@@ -352,3 +352,22 @@ def test_an_argument_of_which_nothing_is_to_be_checked_has_a_row_without_numbers
 def test_half_a_model_is_an_argument_like_any_other_object(method):
     half = type("Half", (), {method: lambda self, values=None: {}})()
     assert gradcheck(lambda x, other: np.sin(x), X, half, vjp=lambda g, x, other: (g * np.cos(x), None)).ok
+
+
+def test_a_mismatch_of_what_changes_now_and_then_is_put_down_to_that():
+    """f is the same in the first calls, and another in every later one: what disagrees is no gradient."""
+    calls = []
+    f = lambda x: (calls.append(0), np.sin(x) * (1 + 1e-3 * (len(calls) > 20) * len(calls)))[1]
+    assert gradcheck(f, X, vjp=cos_backward).kind == "nondeterministic"
+
+
+@pytest.mark.parametrize("says", ["float64", "single precision"])
+def test_the_report_says_in_which_precision_f_was_judged(says):
+    def single(x):
+        if says != "float64" and x.dtype != np.float32:
+            raise TypeError("float32 was expected")
+        return np.sin(x)
+
+    report = gradcheck(single, X.astype(np.float32), vjp=lambda g, x: g * np.cos(x))
+    assert report.precision == says
+    assert f"evaluations of f in {says}" in str(report)

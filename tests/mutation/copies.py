@@ -21,7 +21,16 @@ MEMORY = 8 << 30  # bytes that the tests of a slip may take: one that fills list
 OPTIONS = ("-x", "-q", "-m", "not slow", "-p", "reached", "-p", "no:cacheprovider", "-p", "no:xdist", "--tb", "line")
 
 # What tests load from elsewhere, in the process that theirs are forked from: to load it takes longer than most tests.
-PRELOAD = ("pytest", "numpy", "autograd.numpy", "llvmlite.binding", "torch", "safetensors.numpy", "typer.testing")
+PRELOAD = (
+    "pytest",
+    "coverage",
+    "numpy",
+    "autograd.numpy",
+    "llvmlite.binding",
+    "torch",
+    "safetensors.numpy",
+    "typer.testing",
+)
 _forks = multiprocessing.get_context("forkserver")
 
 

@@ -7,13 +7,11 @@ line may also matter through what an earlier test left in a cache, or in a proce
 import ast
 import json
 import os
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import coverage
 import pytest
 
 RECORD, ORDER = "MINIRNN_MUTANTS_RECORD", "MINIRNN_MUTANTS_ORDER"  # the file to write, the file with names in order
@@ -22,48 +20,37 @@ Reached = dict[
     str, tuple[float, dict[str, list[int]]]
 ]  # test -> its seconds, and the lines of each file that it came to
 
-CALLS = 100  # of a function, in one test, that are followed: later ones mostly come to the same lines
-
 
 class Recorder:
     """Follows the lines of minirnn/ while a test runs, its fixtures too."""
 
     def __init__(self, target: Path):
-        self.target, self.tests = target, Reached()
-        self.folder = str(Path.cwd() / "minirnn") + os.sep
-        self.lines: set[tuple[str, int]] = set()
-        self.calls: dict[int, int] = {}  # by the identity of a function's code: its hash is slow
-
-    def trace(self, frame: FrameType, event: str, _: Any) -> Any:
-        code = id(frame.f_code)
-        count = self.calls[code] = self.calls.get(code, 0) + 1
-        return self.line if count <= CALLS and frame.f_code.co_filename.startswith(self.folder) else None
-
-    def line(self, frame: FrameType, event: str, _: Any) -> Any:
-        self.lines.add((frame.f_code.co_filename, frame.f_lineno))
-        return self.line
+        self.target, self.seconds = target, dict[str, float]()
+        self.folder = Path.cwd() / "minirnn"
+        self.lines = coverage.Coverage(data_file=None, config_file=False, source=[str(self.folder)])
+        self.lines.start()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        self.lines, self.calls = set(), {}
-        threading.settrace(self.trace)
-        sys.settrace(self.trace)
+        self.lines.switch_context(item.nodeid)
         try:
             return (yield)
         finally:
-            sys.settrace(None)
-            threading.settrace(None)  # type: ignore[arg-type]
-            files: dict[str, list[int]] = {}
-            for name, line in sorted(self.lines):
-                files.setdefault(name[len(self.folder) - len("minirnn/") :], []).append(line)
-            self.tests[item.nodeid] = (self.tests.get(item.nodeid, (0.0, {}))[0], files)
+            self.lines.switch_context("")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        seconds, lines = self.tests.get(report.nodeid, (0.0, {}))
-        self.tests[report.nodeid] = (seconds + report.duration, lines)
+        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
 
     def pytest_sessionfinish(self) -> None:
-        self.target.write_text(json.dumps(self.tests), encoding="utf-8")
+        self.lines.stop()
+        tests: Reached = {name: (seconds, {}) for name, seconds in self.seconds.items()}
+        data = self.lines.get_data()
+        for name in sorted(data.measured_files()):
+            path = str(Path(name).relative_to(self.folder.parent))
+            for line, contexts in sorted(data.contexts_by_lineno(name).items()):
+                for test in filter(tests.__contains__, contexts):
+                    tests[test][1].setdefault(path, []).append(line)
+        self.target.write_text(json.dumps(tests), encoding="utf-8")
 
 
 def pytest_configure(config: pytest.Config) -> None:
