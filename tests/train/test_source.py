@@ -13,6 +13,7 @@ from minirnn.data import Batches, Sequences, streams
 from minirnn.data.tasks import AddingProblem
 from minirnn.optim import SGD, cosine
 from minirnn.train import CheckpointError, Checkpoints, fit
+from minirnn.train.source import fingerprint
 
 MADE = {
     "list": lambda n: [Batch(float(k)) for k in range(n)],
@@ -220,6 +221,16 @@ def test_other_batches_than_before_are_refused(before, now, tmp_path):
     with pytest.raises(CheckpointError, match=r"there are not so many|other batches|checksum|a place in the batches"):
         fit(model, loss, now(), SGD(model, lr=0.1), steps=9, checkpoints=checkpoints, resume=True)
     assert model.x == 7
+
+
+@pytest.mark.parametrize("part", [slice(0, 10), slice(2_000, 2_010), slice(-10, None)])
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_batch_is_looked_at_from_its_beginning_to_its_end(part, apart):
+    batch = np.arange(8_000.0)[::2] if apart else np.arange(4_000.0)  # about every fourth entry is looked at
+    other = batch.copy()
+    other[part] += 1
+    assert fingerprint(batch) == fingerprint(batch.copy()) != fingerprint(other)
+    assert fingerprint(batch, 1) != fingerprint(batch)
 
 
 @pytest.mark.parametrize("place", [0, 5_000, 10_000, 19_999])
