@@ -48,7 +48,8 @@ def run(
         if idle:
             return tree.map(_copied, state), _no_outputs(step, state, rebuild, columns)
         for t in reversed(range(steps)) if reverse else range(steps):
-            before, over = state if anew is None else anew.before(t, state), inside is not None and not inside[t].all()
+            state = state if anew is None else anew.before(t, state)
+            before, over = state, inside is not None and not inside[t].all()
             if over:
                 before = tree.map(partial(where, inside[t]), state, safe[0])
             result = step(tree.map(read_only, before), rebuild([read_only(column[t]) for column in columns]))
