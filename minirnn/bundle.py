@@ -154,7 +154,7 @@ _put = extend.primitive(_put_alone)
 def _take_vjp(argnums: Any, y: Any, args: Any, kwargs: Any) -> Callable[[Any], Any]:
     bundle, i, _ = args
     count = len(unboxed(bundle).parts)
-    return lambda g: (_put(g, i, count),)
+    return lambda g: ((_put if isbox(g) else _put_alone)(g, i, count),)
 
 
 extend.defvjp_argnums(_take, _take_vjp)

@@ -11,7 +11,7 @@ import autograd.numpy as np
 import numpy as onp
 
 from minirnn import threads
-from minirnn.boxes import dtype_of
+from minirnn.boxes import dtype_of, shape_of
 from minirnn.module import Array
 from minirnn.primitive import elementwise, is_traced, primitive, variadic
 from minirnn.selecting import embedding, pick
@@ -65,10 +65,6 @@ def gelu(x: Array) -> Array:
 
 
 # ---------------------------------------------------------------- products
-def _rows(x: Array) -> Array:
-    return np.reshape(x, (-1, np.shape(x)[-1]))
-
-
 product: Function = primitive(
     threads.product,
     [lambda g, y, a, b: product(g, np.transpose(b)), lambda g, y, a, b: product(np.transpose(a), g)],
@@ -78,7 +74,7 @@ product.__doc__ = """a @ b for two matrices, (M, K) and (K, N), in minirnn's own
 
 
 def _linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
-    y = threads.product(_rows(x), weight.T)  # time and batch folded into the rows of one product
+    y = threads.product(x.reshape(-1, x.shape[-1]), weight.T)  # time and batch folded into the rows of one product
     if bias is not None:
         y += bias
     return y.reshape(*x.shape[:-1], weight.shape[0])
@@ -88,10 +84,10 @@ def _linear_derivatives(wanted: Sequence[int], g: Array, y: Array, x: Array, wei
     plain = not (is_traced(g) or is_traced(x) or is_traced(weight))
     numpy: Any = onp if plain else np  # autograd's detours cost more than the products of a small layer
     times: Function = threads.product if plain else product
-    rows = numpy.reshape(g, (-1, g.shape[-1]))
+    rows, shape = numpy.reshape(g, (-1, shape_of(g)[-1])), shape_of(x)
     of = {
-        0: lambda: numpy.reshape(times(rows, weight), np.shape(x)),
-        1: lambda: times(numpy.transpose(rows), numpy.reshape(x, (-1, np.shape(x)[-1]))),
+        0: lambda: numpy.reshape(times(rows, weight), shape),
+        1: lambda: times(numpy.transpose(rows), numpy.reshape(x, (-1, shape[-1]))),
         2: lambda: numpy.sum(rows, axis=0),
     }
     return [of[i]() for i in wanted]

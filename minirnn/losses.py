@@ -11,7 +11,7 @@ import autograd.numpy as np
 import numpy as onp
 
 from minirnn import bundle, tier
-from minirnn.boxes import dtype_of
+from minirnn.boxes import dtype_of, shape_of
 from minirnn.checks import as_array, as_integers, check_lengths, is_integer
 from minirnn.ctc import ctc
 from minirnn.functional import log_softmax, pick, softplus
@@ -28,8 +28,8 @@ __all__ = [
 ]
 
 _REDUCTIONS: dict[str, Callable[[Array, int], Array]] = {
-    "mean": lambda losses, count: np.sum(losses) * (1.0 / count),
-    "sum": lambda losses, count: np.sum(losses),
+    "mean": lambda losses, count: losses.sum() * (1.0 / count),
+    "sum": lambda losses, count: losses.sum(),
     "none": lambda losses, count: losses,
 }
 
@@ -54,15 +54,16 @@ def cross_entropy(
     logits = _floats("cross_entropy: logits", logits)
     if ignore_index is not None and not is_integer(ignore_index):
         raise TypeError(f"cross_entropy: ignore_index={ignore_index!r} came, an integer was expected")
-    if np.shape(logits)[:-1] != targets.shape or not np.ndim(logits):
+    shape = shape_of(logits)
+    if shape[:-1] != targets.shape or not shape:
         raise ValueError(
-            f"cross_entropy: targets have shape {targets.shape}, logits {np.shape(logits)}; (..., V) logits for (...) "
-            "targets were expected"
+            f"cross_entropy: targets have shape {targets.shape}, logits {shape}; (..., V) logits for (...) targets "
+            "were expected"
         )
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"cross_entropy: label_smoothing={label_smoothing} came, 0 to 1 was expected")
     _check_reduction("cross_entropy", reduction)
-    classes = np.shape(logits)[-1]
+    classes = shape[-1]
     scored = None if ignore_index is None else targets != ignore_index
     if scored is not None and scored.all():
         scored = None

@@ -7,10 +7,10 @@ import autograd.numpy as np
 import numpy as onp
 
 from minirnn import tier
-from minirnn.boxes import dtype_of
+from minirnn.boxes import dtype_of, shape_of
 from minirnn.checks import as_integers
 from minirnn.module import Array
-from minirnn.primitive import primitive
+from minirnn.primitive import is_traced, primitive
 
 __all__ = ["embedding", "pick"]
 
@@ -84,7 +84,9 @@ _sum_rows: Function = primitive(
 )
 embedding: Function = primitive(
     _looked_up,
-    lambda wanted, g, y, table, indices: [_sum_rows(g, indices, np.shape(table)[0])],
+    lambda wanted, g, y, table, indices: [
+        (_sum_rows if is_traced(g) else _summed_rows)(g, indices, shape_of(table)[0]),
+    ],
     [lambda t, y, table, indices: embedding(t, indices)],
 )
 embedding.__doc__ = """table[indices]: rows of a (V, E) table for integer indices (...), as (..., E)."""

@@ -5,6 +5,7 @@ import numpy as onp
 from numpy.typing import DTypeLike
 
 from minirnn import functional, init
+from minirnn.boxes import shape_of
 from minirnn.checks import as_generator, as_integers, check_positive, is_integer
 from minirnn.module import Array, Module, Parameter
 from minirnn.transform import stop_gradient
@@ -44,7 +45,7 @@ class Embedding(Module):
 
     def __call__(self, tokens: Array) -> Array:
         tokens = as_integers("Embedding: tokens", tokens)
-        rows = self.weight.shape[0]
+        rows = shape_of(self.weight)[0]
         if tokens.size and int(tokens.view(onp.uint64).max()) >= rows:  # as unsigned, negative ones are huge
             worst = tokens.min() if tokens.min() < 0 else tokens.max()
             raise ValueError(f"Embedding: token {worst} came, 0 to {rows - 1} were expected")

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minirnn import functional, init
+from minirnn.boxes import dtype_of, shape_of
 from minirnn.checks import as_generator, check_float, check_positive
 from minirnn.module import Array, Module, Parameter
 
@@ -31,9 +32,10 @@ class Linear(Module):
         self.bias = Parameter(draw(rng, (out_features,), dtype)) if bias else None
 
     def __call__(self, x: Array) -> Array:
-        x = check_float("Linear: x", x, self.weight.dtype)
-        if np.ndim(x) == 0 or x.shape[-1] != self.weight.shape[1]:
-            raise ValueError(f"Linear: x has shape {x.shape}; (..., {self.weight.shape[1]}) was expected")
+        x = check_float("Linear: x", x, dtype_of(self.weight))
+        shape, taken = shape_of(x), shape_of(self.weight)[1]
+        if not shape or shape[-1] != taken:
+            raise ValueError(f"Linear: x has shape {shape}; (..., {taken}) was expected")
         return functional.linear(x, self.weight, *(() if self.bias is None else (self.bias,)))
 
     def extra_repr(self) -> str:
