@@ -12,6 +12,7 @@ import numpy as onp
 
 from minirnn import threads
 from minirnn.boxes import dtype_of, shape_of
+from minirnn.dropping import dropout, locked_dropout
 from minirnn.module import Array
 from minirnn.primitive import elementwise, is_traced, primitive, variadic
 from minirnn.selecting import embedding, pick
@@ -157,7 +158,7 @@ log_softmax = primitive(
 log_softmax.__doc__ = """log softmax(x) along an axis. log_softmax(x, axis=-1)."""
 
 
-# ---------------------------------------------------------------- joining, splitting, noise
+# ---------------------------------------------------------------- joining and splitting
 def split(x: Array, parts: int) -> tuple[Array, ...]:
     """Equal parts of the last axis: the gates of a stacked pre-activation. ValueError: it does not divide."""
     size, rest = divmod(np.shape(x)[-1], parts)
@@ -174,20 +175,3 @@ def stack(arrays: Sequence[Array]) -> Array:
     if not len(arrays):
         raise ValueError("stack: no arrays came, at least one was expected")
     return _stack(*arrays)
-
-
-def dropout(x: Array, p: float, rng: onp.random.Generator) -> Array:
-    """x with each entry zeroed with probability p and the others divided by 1 - p (Srivastava et al. 2014)."""
-    return x * dropout_mask(np.shape(x), p, np.result_type(x), rng)
-
-
-def locked_dropout(xs: Array, p: float, rng: onp.random.Generator) -> Array:
-    """xs (T, ...) with dropout whose mask (...) is the same at every step (Gal & Ghahramani 2016, arXiv:1512.05287)."""
-    return xs * dropout_mask(np.shape(xs)[1:], p, np.result_type(xs), rng)
-
-
-def dropout_mask(shape: tuple[int, ...], p: float, dtype: Any, rng: onp.random.Generator) -> Array:
-    """Zeros with probability p, and 1 / (1 - p) elsewhere."""
-    if p >= 1.0:
-        return onp.zeros(shape, dtype=dtype)
-    return (rng.random(shape, dtype=onp.float32) >= p).astype(dtype) * (1.0 / (1.0 - p))

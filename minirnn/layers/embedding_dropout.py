@@ -3,7 +3,7 @@
 import numpy as np
 
 from minirnn.checks import as_integers
-from minirnn.functional import dropout_mask
+from minirnn.dropping import dropout_mask
 from minirnn.layers.dropout import check_probability, noise
 from minirnn.layers.embedding import Embedding
 from minirnn.module import Array, Module

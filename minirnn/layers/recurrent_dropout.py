@@ -15,7 +15,8 @@ from numpy.typing import DTypeLike
 
 from minirnn.boxes import dtype_of, shape_of
 from minirnn.checks import as_generator
-from minirnn.functional import dropout_mask, linear, sigmoid, split, tanh
+from minirnn.dropping import dropout_mask
+from minirnn.functional import linear, sigmoid, split, tanh
 from minirnn.layers.dropout import check_probability, warn_without_noise
 from minirnn.layers.gru import GRUCell
 from minirnn.layers.lstm import LSTMCell, LSTMState

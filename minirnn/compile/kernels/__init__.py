@@ -8,6 +8,6 @@ Each has a slow twin in NumPy, which runs where there is no native code: it stan
 """
 
 from minirnn.compile.kernels.entrywise import entrywise
-from minirnn.compile.kernels.rows import gather, softmax, squares, summed_rows
+from minirnn.compile.kernels.rows import gather, kept, softmax, squares, summed_rows
 
-__all__ = ["entrywise", "gather", "softmax", "squares", "summed_rows"]
+__all__ = ["entrywise", "gather", "kept", "softmax", "squares", "summed_rows"]

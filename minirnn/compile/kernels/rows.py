@@ -4,6 +4,7 @@ gather        out[j] = table[numbers[j]]
 summed_rows   out[numbers[j]] += values[j], j after j
 softmax       top = max_k x_k;  y = exp(x - top);  total = sum_k y_k;  y /= total, row by row
 squares       sum_k x_k^2 in float64, of each array
+kept          scale where bits >= least, else 0
 
 Arrays are float32 or float64. Every sum is taken in the same order in every run.
 """
@@ -18,10 +19,10 @@ import numpy as np
 from minirnn import threads
 from minirnn.compile.address import address
 from minirnn.compile.kernels.kernel import Kernel
-from minirnn.compile.loops.program import For, Function, Gather, Line, Map, Reduce, Ref, Statement, index
+from minirnn.compile.loops.program import For, Function, Gather, Line, Map, Number, Reduce, Ref, Slot, Statement, index
 from minirnn.module import Array
 
-__all__ = ["PROGRAMS", "gather", "softmax", "squares", "summed_rows"]
+__all__ = ["PROGRAMS", "gather", "kept", "softmax", "squares", "summed_rows"]
 
 ONE = index(1)
 COUNT, WIDTH = index((1, "count")), index((1, "width"))
@@ -60,7 +61,19 @@ def _squares(dtype: str) -> Function:
     return Function("squares", dtype, ("x", "total"), ("count",), (total,))
 
 
+def _kept(dtype: str) -> Function:
+    bits, out = Ref("bits", "int32", (), 0, (1,)), Ref("out", dtype, (), 0, (1,))
+    lines = (  # both moved by 2^31: numbers without a sign keep their order as numbers with one
+        Line("moved", "add", ("bits", Number(-(1 << 31))), "int32", "int32"),
+        Line("kept", "greater_equal", ("moved", Number(Slot(0))), "int32", "bool"),
+        Line("mask", "where", ("kept", Number(Slot(1)), Number(0.0)), dtype, dtype),
+    )
+    work = Map(ONE, (COUNT,), (("bits", bits),), lines, (("mask", out),))
+    return Function("kept", dtype, ("bits", "out"), ("count",), (work,))
+
+
 PROGRAMS = {
+    "kept": _kept,
     "gather": lambda dtype: _by_numbers("gather", dtype, False),
     "summed_rows": lambda dtype: _by_numbers("summed_rows", dtype, True),
     "softmax": _softmax,
@@ -70,7 +83,7 @@ PROGRAMS = {
 
 @cache
 def _kernel(name: str, dtype: Any) -> Kernel:
-    return Kernel(PROGRAMS[name](dtype.name))
+    return Kernel(PROGRAMS[name](dtype.name), 2 if name == "kept" else 0)
 
 
 # ---------------------------------------------------------------- calls
@@ -130,3 +143,11 @@ def squares(arrays: Sequence[Array]) -> list[float]:
         _kernel("squares", dtype)(np.array(calls, np.int64))
     found: list[float] = totals.tolist()
     return found
+
+
+def kept(bits: Array, least: int, scale: float, dtype: Any) -> Array:
+    """scale where bits >= least, else 0. bits: (N,) uint32; least: up to 2^32 - 1; the result of this float dtype."""
+    out = np.empty(bits.shape, dtype)
+    numbers = np.array([least - (1 << 31), scale], np.float64).view(np.int64)
+    _kernel("kept", dtype)(np.array([[address(bits), address(out), bits.size, *numbers.tolist()]], np.int64))
+    return out

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import minirnn
-from minirnn.compile.kernels import gather, softmax, squares, summed_rows
+from minirnn.compile.kernels import gather, kept, softmax, squares, summed_rows
 from minirnn.compile.kernels.rows import ENTRIES_A_THREAD, PROGRAMS
 from minirnn.compile.loops.interpreter import interpret
 
@@ -90,3 +90,14 @@ def test_squares_are_summed_in_double_precision(dtype, rng):
 def test_squares_of_what_is_not_finite_are_not(rng):
     arrays = [np.full(n, bad, np.float32) for n in (1, 20) for bad in (np.nan, np.inf, -np.inf)]
     assert not np.isfinite(squares(arrays)).any()
+
+
+@each_dtype
+@pytest.mark.parametrize("least", [0, 1, (1 << 31) - 1, 1 << 31, (1 << 31) + 1, (1 << 32) - 1])
+def test_numbers_without_a_sign_are_kept_from_the_least_on(dtype, least):
+    bits = np.array([0, 1, 2**31 - 2, 2**31 - 1, 2**31, 2**31 + 1, 2**32 - 2, 2**32 - 1] * 3, np.uint32)[:23]
+    found = kept(bits, least, 1.7, np.dtype(dtype))
+    memory = {"bits": bits.view(np.int32), "out": np.ones(23, dtype)}
+    interpret(PROGRAMS["kept"](dtype), memory, {"count": 23}, [least - 2**31, 1.7])
+    assert np.array_equal(found, memory["out"])
+    assert np.array_equal(found, np.where(bits >= least, np.dtype(dtype).type(1.7), 0))
