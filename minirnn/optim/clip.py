@@ -13,7 +13,7 @@ import numpy as np
 from minirnn import tier, tree
 from minirnn.module import Array
 
-__all__ = ["clip_by_global_norm", "clip_by_value", "global_norm"]
+__all__ = ["clip_by_global_norm", "clip_by_value", "global_norm", "scaled_to_norm"]
 
 _SMALLEST_SQUARE = float(np.finfo(np.float32).tiny / np.finfo(np.float32).eps)  # below it, float32 squares lose digits
 
@@ -50,8 +50,13 @@ def clip_by_global_norm(grads: Any, max_norm: float) -> tuple[Any, float]:
     """
     _check_limit("clip_by_global_norm", "max_norm", max_norm)
     norm = global_norm(grads)
+    return scaled_to_norm(grads, norm, max_norm), norm
+
+
+def scaled_to_norm(grads: Any, norm: float, max_norm: float) -> Any:
+    """What clip_by_global_norm makes of gradients whose norm is known."""
     if norm <= max_norm or not math.isfinite(norm):
-        return grads, norm
+        return grads
     # A factor too small for float32 is applied as two: it would have lost its digits.
     factor = float(max_norm) / norm
     once, again = (factor, 1.0) if factor > 1e-30 else (math.sqrt(factor), math.sqrt(factor))
@@ -62,7 +67,7 @@ def clip_by_global_norm(grads: Any, max_norm: float) -> tuple[Any, float]:
             result *= again
         return result
 
-    return tree.map(scaled, grads), norm
+    return tree.map(scaled, grads)
 
 
 def global_norm(grads: Any) -> float:

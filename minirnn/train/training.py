@@ -11,6 +11,7 @@ import numpy as np
 from minirnn import tree
 from minirnn.module import Array, Module
 from minirnn.optim import Optimizer, Schedule, clip_by_global_norm, clip_by_value, global_norm
+from minirnn.optim.clip import scaled_to_norm
 from minirnn.parallel import SINGLE, Communicator, Reduction, Replicas, Share, Trouble, compare, step_weights
 from minirnn.train.average import WeightAverage
 from minirnn.train.budget import LOOKS, Budget
@@ -74,6 +75,7 @@ class Training:
         self.carried: Any = None
         self.share: Share | None = None  # of the batch that it was carried out of
         self.saved_carried: dict[str, Array] | None = None  # a checkpoint's, until the first batch tells its nesting
+        self._normed: tuple[dict[str, Array], float] | None = None
         self.environment = environment(model, comm.size)
         self._loss, self._gradient = loss, value_and_grad(loss, has_aux=True)
         self._check_optimizer()
@@ -129,7 +131,8 @@ class Training:
             compare(self.replicas.comm, {"the batches' fingerprint": prints}, "give every rank all of each batch")
             self._compared = True
         value, grads, problem = self._gradients(shares)
-        norm = global_norm(grads) if problem is None else math.nan
+        norm = self._norm(grads) if problem is None else math.nan
+        self._normed = None
         lr = self.optimizer.lr
         if problem is None:
             self._update(grads, norm)
@@ -199,7 +202,7 @@ class Training:
             state = self._state_before(self.share, rng)
             noise = None if self.rng is None else self.rng.bit_generator.state
             (value, after), grads = self._gradient(self.model, batch, state, rng)
-            if weight and not (np.isfinite(value) and math.isfinite(global_norm(grads))):
+            if weight and not (np.isfinite(value) and math.isfinite(self._norm(grads))):
                 where = first_nonfinite(self.model, self._loss, batch, state, _at(rng, noise), grads)
                 what = f"the loss is {float(value)}; the first value not finite is {where}"
                 behind = None if self.rng is None else self.rng.bit_generator.state
@@ -218,11 +221,20 @@ class Training:
             self.carried, self.saved_carried = nested_like(like, self.replicas.part(self.saved_carried, share)), None
         return self.carried
 
+    def _norm(self, grads: dict[str, Array]) -> float:
+        """The global norm, once for gradients that nothing is added to."""
+        if self._normed is None or self._normed[0] is not grads:
+            self._normed = grads, global_norm(grads)
+        return self._normed[1]
+
     def _update(self, grads: dict[str, Array], norm: float) -> None:
-        if self.clip_value is not None:
+        if self.clip_norm is not None and norm > self.clip_norm:
+            if self.clip_value is None:
+                grads = scaled_to_norm(grads, norm, self.clip_norm)
+            else:  # what is cut by value has no larger norm
+                grads, _ = clip_by_global_norm(clip_by_value(grads, self.clip_value), self.clip_norm)
+        elif self.clip_value is not None:
             grads = clip_by_value(grads, self.clip_value)
-        if self.clip_norm is not None and norm > self.clip_norm:  # what was cut by value has no larger norm
-            grads, _ = clip_by_global_norm(grads, self.clip_norm)
         self.optimizer.step(grads)
         if self.average is not None:
             self.average.update(self.model)
