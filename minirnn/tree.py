@@ -84,7 +84,7 @@ def flatten(tree: Tree, whole: type | tuple[()] = ()) -> tuple[list[Any], Rebuil
     found: list[Any] = []
     below: list[tuple[int, Rebuild | None]] = []
     for _, child in children:
-        if _found.get(type(child), child) is None:  # known to be a leaf: no need for a rebuild of its own
+        if _found.get(type(child), _found) is None:  # known to be a leaf: no need for a rebuild of its own
             found.append(child)
             below.append((1, None))
         else:

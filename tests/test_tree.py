@@ -44,3 +44,10 @@ def test_a_module_is_a_nesting_of_its_arrays():
     assert np.array_equal(doubled.weight, 2 * model.weight)
     assert [path for path, _ in tree.named_leaves(model)] == ["weight", "bias"]
     assert tree.flatten([model], whole=Module)[0] == [model]
+
+
+def test_nothing_is_no_leaf_also_where_it_is_the_first_that_a_process_sees():
+    tree._found.clear()
+    leaves, rebuild = tree.flatten((1.0, (None, 2.0)))
+    assert leaves == [1.0, 2.0]
+    assert rebuild(leaves) == (1.0, (None, 2.0))
