@@ -19,6 +19,7 @@ from minirnn.speed.timing import THREADS, Contender, apart
 __all__ = ["SIZES", "measure", "plot", "table"]
 
 SIZES = [(1, 25, 29, 100), (16, 50, 64, 128), (32, 100, 128, 256), (64, 100, 256, 512)]
+WIDE = (16, 50, 64, 1024)  # weights that no cache near a processor holds; in float32 alone, as it takes long
 SLOW_LOOPS_UP_TO = 16 * 50 * 128  # B T H: beyond, a traced Python loop takes seconds
 OURS = ["minirnn", "minirnn, kernel alone", "minirnn, NumPy tier", "minirnn, python engine"]
 PEERS = ["torch", "jax", "autograd"]
@@ -44,7 +45,10 @@ def problems(quick: bool) -> list[Problem]:
     """What is measured."""
     dtypes = ["float32"] if quick else ["float32", "float64"]
     sizes = SIZES[:2] if quick else SIZES
-    return [Problem(*given) for given in itertools.product(["LSTM", "GRU", "RNN"], ["train", "forward"], sizes, dtypes)]
+    kinds, modes = ["LSTM", "GRU", "RNN"], ["train", "forward"]
+    found = [Problem(*given) for given in itertools.product(kinds, modes, sizes, dtypes)]
+    wide = [] if quick else [Problem(kind, mode, WIDE, "float32") for kind, mode in itertools.product(kinds, modes)]
+    return found + wide
 
 
 def measure(quick: bool = False) -> list[dict[str, Any]]:

@@ -20,7 +20,9 @@ import numpy as np
 from minirnn.locks import Lock
 from minirnn.module import Array
 
-__all__ = ["SHARE", "each", "get_num_threads", "limited", "product", "set_num_threads", "single_threaded_blas"]
+__all__ = [
+    *("SHARE", "each", "get_num_threads", "is_worker", "limited", "product", "set_num_threads", "single_threaded_blas"),
+]
 
 SHARE = 4e6  # multiplications and additions that are worth a thread of their own
 # From here on OpenBLAS wakes its pool: operations of a product of two matrices, and of one with a vector.
@@ -152,11 +154,15 @@ single_threaded_blas = _SingleThreadedBlas()
 
 
 def each(
-    function: Callable[[Any], Any], items: Sequence[Any], ready: Callable[[Any], Any] = lambda item: item
+    function: Callable[[Any], Any],
+    items: Sequence[Any],
+    ready: Callable[[Any], Any] = lambda item: item,
+    abandon: Callable[[], None] = lambda: None,
 ) -> list[Any]:
     """[function(ready(item)) for item in items], the last here and the others in threads beside it.
 
-    `ready` always runs here: for each item in turn, before its thread is woken.
+    `ready` always runs here: for each item in turn, before its thread is woken. `abandon` is called where this thread
+    fails or is interrupted, for the sake of others that wait for it.
     """
     if len(items) == 1:
         return [function(ready(items[0]))]
@@ -171,6 +177,9 @@ def each(
             _jobs.put((function, ready(item), i, done))
             started += 1
         results[-1] = function(ready(items[-1]))
+    except BaseException:
+        abandon()
+        raise
     finally:  # the others use memory that this call lends them: wait for them whatever happens
         for _ in range(started):
             i, results[i], failed = done.get()
@@ -178,6 +187,11 @@ def each(
     if error is not None:
         raise error
     return results
+
+
+def is_worker() -> bool:
+    """Whether the thread that asks is one of those in which `each` runs functions."""
+    return threading.current_thread() in _workers
 
 
 def _start_workers(count: int) -> None:

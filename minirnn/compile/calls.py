@@ -11,7 +11,7 @@ import numpy as np
 
 from minirnn.compile.ir import Node, apply
 from minirnn.compile.loops.direction import FLAGS, Direction
-from minirnn.compile.loops.program import with_slots
+from minirnn.compile.loops.program import Function, with_slots
 from minirnn.compile.operations import ELEMENTWISE
 from minirnn.compile.place import Placed, Program, once_nodes
 from minirnn.compile.shares import Task
@@ -68,11 +68,12 @@ def _add(known: Values, steps: Sequence[tuple[Node, Callable[[list[Any]], Any]]]
 
 
 class Calls(OfParameters):
-    """One direction of a cell. A subclass says how matrices are packed, and what runs a block."""
+    """One direction of a cell. A subclass says how matrices are packed, and what runs a block. change: of the
+    direction's program, for which the same memory is brought."""
 
-    def __init__(self, direction: Direction, placed: Placed):
+    def __init__(self, direction: Direction, placed: Placed, change: Callable[[Function], Function] = lambda f: f):
         super().__init__(placed, direction.program)
-        self.function, self.sizes = with_slots(direction.function)
+        self.function, self.sizes = with_slots(change(direction.function))
         self.arguments = [direction.arguments[name] for name in self.function.memory]
         self.packs = list(direction.packs)
         self.constants = [_flat(node.attrs[0], node.dtype) for node in direction.constants]

@@ -6,6 +6,7 @@ with every call, in one block of integers: addresses, flags, sizes.
 
 import hashlib
 import math
+import os
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any, NamedTuple
@@ -14,19 +15,22 @@ import numpy as np
 
 from minirnn.compile.address import address
 from minirnn.compile.calls import Calls, Once
-from minirnn.compile.llvm import objects, printer, products
+from minirnn.compile.llvm import barrier, objects, printer, products
 from minirnn.compile.llvm.target import host
 from minirnn.compile.loops.direction import Direction, parts_of
 from minirnn.compile.loops.listing import listing
 from minirnn.compile.loops.places import Argument
-from minirnn.compile.loops.program import Index
+from minirnn.compile.loops.program import Function, Index
 from minirnn.compile.loops.sizes import Size
+from minirnn.compile.loops.team import for_team, meets_each_step
 from minirnn.compile.place import Placed
-from minirnn.compile.program import Program, layout_of
+from minirnn.compile.program import Program, Together, layout_of
 from minirnn.compile.shares import Task
+from minirnn.compile.team import Team
 from minirnn.compile.trace import Traced
 from minirnn.compile.while_unchanged import WhileUnchanged
 from minirnn.compile.workspace import ALIGNMENT, Workspace
+from minirnn.locks import Lock
 from minirnn.module import Array
 
 __all__ = ["native_of"]
@@ -44,25 +48,49 @@ def native_of(traced: Traced, placed: Placed) -> Program:
     _load_all((forward, backward), ahead.dtype.name)
     runs = forward.forward, backward.backward
     text = lambda: "\n".join([listing(ahead.function), listing(back.function)])
-    return Program(layout_of(traced, placed), forward.once, backward.once, *runs, backward.finish, True, text)
+    program = Program(layout_of(traced, placed), forward.once, backward.once, *runs, backward.finish, True, text)
+    if os.name != "posix":  # the barrier lets others have the processor as POSIX says
+        return program
+    functions = [for_team(direction.function) for direction in (ahead, back)]
+    made = cache(partial(_for_teams, program, (ahead, back), placed))
+    return program._replace(team=Together(made, any(map(meets_each_step, functions))))
 
 
-def _load_all(parts: "Sequence[_Native]", dtype: str) -> None:
-    """The functions of both directions, in one object; what they call, in another."""
+_making = Lock()
+
+
+def _for_teams(program: Program, directions: Sequence[Direction], placed: Placed) -> Program:
+    """The program whose blocks are run by teams of threads."""
+    with _making:
+        parts = [_Native(direction, placed, for_team) for direction in directions]
+        dtype = directions[0].dtype
+        _load_barrier()
+        _load_all(parts, dtype.name, team=True)
+    for part in parts:
+        part.run = Team(part.run, products.room_size(host()) * dtype.itemsize)
+    return program._replace(forward=parts[0].forward, backward=parts[1].backward, team=None)
+
+
+def _load_all(parts: "Sequence[_Native]", dtype: str, team: bool = False) -> None:
+    """The functions of both directions, in one object; what they call, in another. team: they are teams' programs."""
     _load_products(dtype)
     digest = hashlib.sha256(repr([part.function for part in parts]).encode()).hexdigest()[:24]
     names = [f"{part.function.name}_{digest}" for part in parts]
-    write = lambda: printer.module(
-        host(), [(name, p.function, len(p.sizes)) for name, p in zip(names, parts, strict=True)]
-    )
+    functions = [(name, p.function, len(p.sizes)) for name, p in zip(names, parts, strict=True)]
+    write = lambda: printer.module(host(), functions, team)
     _load_cell(names[0], repr([part.function for part in parts]), write)
     for name, part in zip(names, parts, strict=True):
-        part.run = objects.function(name)
+        part.run = objects.function(name, 1 + team)
 
 
 @cache
 def _load_products(dtype: str) -> None:
     objects.load(f"{_printers()} products {dtype}", lambda: products.module(host(), dtype), thorough=True)
+
+
+@cache
+def _load_barrier() -> None:
+    objects.load(f"{_printers()} barrier", lambda: barrier.module(host()))
 
 
 _cells: set[str] = set()
@@ -95,8 +123,8 @@ class _Ready(NamedTuple):
 class _Native(Calls):
     """One direction of a cell."""
 
-    def __init__(self, direction: Direction, placed: Placed):
-        super().__init__(direction, placed)
+    def __init__(self, direction: Direction, placed: Placed, change: Callable[[Function], Function] = lambda f: f):
+        super().__init__(direction, placed, change)
         self.run: Any = None
         self.tail = np.array([_bits(size) for size in self.sizes], np.int64)
         places: dict[str, list[int]] = {"once": [], "scratch": [], "call": []}

@@ -9,7 +9,7 @@ from minirnn.compile.place import Placed
 from minirnn.compile.shares import Task
 from minirnn.compile.trace import Leaf, Traced
 
-__all__ = ["Layout", "Program", "layout_of"]
+__all__ = ["Layout", "Program", "Together", "layout_of"]
 
 
 class Layout(NamedTuple):
@@ -105,7 +105,7 @@ class Program(NamedTuple):
     the states' cotangents d there are two steps, (2*b, ...), of which the first comes in and leaves.
 
     native: calls do without the interpreter's lock and without BLAS, so that threads may run rows of the batch each for
-    itself.
+    itself. team: the same as what all threads run together, where there is that.
     """
 
     layout: Layout
@@ -116,3 +116,12 @@ class Program(NamedTuple):
     finish: Callable[..., list[Any]]
     native: bool
     listing: Callable[[], str]  # its code, for a reader
+    team: "Together | None" = None
+
+
+class Together(NamedTuple):
+    """program() gives one whose calls are each run by all threads together; meets_each_step: whether these wait for
+    each other at every step."""
+
+    program: Callable[[], Program]
+    meets_each_step: bool

@@ -15,6 +15,7 @@ from minirnn import threads
 from minirnn.compile.program import Program
 from minirnn.compile.shares import Rows, Task, Work, each_in_a_thread, outside_in, rows_in
 from minirnn.compile.tape import Beginnings, Tape
+from minirnn.compile.team import worthwhile
 from minirnn.compile.trace import Leaf
 from minirnn.compile.workspace import Workspace
 from minirnn.module import Array
@@ -33,7 +34,7 @@ SHARE = 3e6  # multiplications and additions that are worth a thread of their ow
 class Problem(NamedTuple):
     """One call. xs: (T, B, ...) each, in the order of the steps; outside: (T, B, 1), True where nothing is run and the
     state is held: xs hold something there all the same, and d_outputs are 0 there. begins: (T, B, 1), before which
-    steps the state becomes that of `anew`, (B, ...) each."""
+    steps the state becomes that of `anew`, (B, ...) each. whole: no thread has rows of its own."""
 
     program: Program
     parameters: Arrays
@@ -42,6 +43,7 @@ class Problem(NamedTuple):
     every: int | None
     begins: Array | None = None
     anew: Arrays = ()
+    whole: bool = False
 
     @property
     def steps(self) -> int:
@@ -54,8 +56,14 @@ class Problem(NamedTuple):
     def pieces(self) -> list[Rows]:
         return list(pieces(self.steps, self.every or self.steps))
 
+    def by_team(self) -> "Problem":
+        """The same, run by all threads together, where that is better than rows of its own for each."""
+        if self.program.team is None or not worthwhile(self.program, self.steps, self.batch):
+            return self
+        return self._replace(program=self.program.team.program(), whole=True)
+
     def shares(self) -> list[Rows]:
-        if not (self.program.native and self.program.layout.row_wise):
+        if self.whole or not (self.program.native and self.program.layout.row_wise):
             return [(0, self.batch)]
         work = self.program.layout.work * self.steps * self.batch / 2
         count = max(1, min(threads.get_num_threads(), self.batch, int(work / SHARE)))
@@ -89,6 +97,7 @@ _NO_TAPE = Tape([], [], [])
 # ---------------------------------------------------------------- forward
 def forward(problem: Problem, state: Arrays, outputs: Arrays, final: Arrays, keep: bool) -> list[Kept]:
     """Write the outputs (T, B, ...), in the order of the steps, and the last state; an empty cache unless `keep`."""
+    problem = problem.by_team()
     once = problem.program.once_forward(problem.parameters)
 
     def share(rows: Rows) -> Work:
@@ -176,6 +185,8 @@ def backward(
     d_outputs, d_final and d_xs are for the float arrays among outputs, states and inputs; None among the first two
     stands for zeros, among d_xs for what is not asked for.
     """
+    if len(cache) == 1:
+        problem = problem.by_team()
     program, layout = problem.program, problem.program.layout
     once = program.once_backward(problem.parameters)
     again = program.once_forward(problem.parameters) if problem.every is not None else None

@@ -1,5 +1,7 @@
 """One loop program run twice: by the interpreter, which checks every index, and as native code, within guards."""
 
+import threading
+
 import numpy as np
 from compile_cases import problem
 
@@ -17,11 +19,11 @@ from minirnn.compile.trace import trace
 GUARD, STEPS, BATCH = 64, 3, 3
 
 
-def directions(cell):
+def directions(cell, change=lambda function: function):
     given = problem(cell)
     traced = trace(*given)
     placed = place(optimised(traced.graph, FUSING), sink=True)
-    return [native._Native(Direction(placed, part, back), placed) for part, back in
+    return [native._Native(Direction(placed, part, back), placed, change) for part, back in
             ((placed.forward, False), (placed.backward, True))]  # fmt: skip
 
 
@@ -91,6 +93,36 @@ def strips(matrix, argument, part):
         return out
     rows, width = native._rows(argument.rows, STEPS, BATCH), native._count(argument.width, STEPS, BATCH)
     return np.zeros(products.packed_size(host(), dtype, rows, width), dtype)
+
+
+def interpret_team(function, memory, integers, sizes, order):
+    """A team's program, its threads one after another up to each barrier, always in this order of their ranks: what one
+    uses that another makes must lie behind a barrier, or it comes too late, or too early in the opposite order."""
+    turns, failed = [threading.Semaphore(0) for _ in order], []
+
+    def thread(place):
+        def pass_on():
+            turns[(place + 1) % len(order)].release()
+
+        def meet():
+            pass_on()
+            turns[place].acquire()
+
+        turns[place].acquire()
+        try:
+            interpret(function, memory, {**integers, "rank": order[place], "team": len(order)}, sizes, meet)
+        except BaseException as error:
+            failed.append(error)
+        pass_on()
+
+    at_work = [threading.Thread(target=thread, args=(place,)) for place in range(len(order))]
+    for one in at_work:
+        one.start()
+    turns[0].release()
+    for one in at_work:
+        one.join()
+    if failed:
+        raise failed[0]
 
 
 def compare(part, flags):

@@ -1,16 +1,19 @@
 """A loop program run in Python, one number at a time, every index checked: what printed code is held equal to.
 
 Memory is given as flat arrays by name. Packed matrices are kept as they are, in the order of their rows.
+
+A team's program runs once for each of its threads, with `rank` and `team` among the integers and what a Barrier does.
 """
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from minirnn.compile.loops.program import (
+    Barrier,
     ColumnSum,
     For,
     Function,
@@ -23,6 +26,7 @@ from minirnn.compile.loops.program import (
     MultiplyTransposed,
     Number,
     Pack,
+    Part,
     Reduce,
     Ref,
     Slot,
@@ -34,6 +38,7 @@ from minirnn.compile.operations import ELEMENTWISE
 __all__ = ["interpret"]
 
 Array = np.ndarray
+UNITS = {"one": 1, "vector": 4, "rows": 2}  # of a Part
 _STARTS = {"sum": 0.0, "prod": 1.0, "amax": -math.inf, "amin": math.inf}
 _JOIN: dict[str, Any] = {"sum": np.add, "prod": np.multiply, "amax": np.maximum, "amin": np.minimum}
 
@@ -46,16 +51,27 @@ def _start(op: str, dtype: Any) -> Any:
 
 
 def interpret(
-    function: Function, memory: Mapping[str, Array], integers: Mapping[str, int], sizes: Sequence[int | float] = ()
+    function: Function,
+    memory: Mapping[str, Array],
+    integers: Mapping[str, int],
+    sizes: Sequence[int | float] = (),
+    meet: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run the program on this memory, which it writes to. IndexError: it reaches beyond one of the arrays."""
+    """Run the program on this memory, which it writes to; meet: what a Barrier does. IndexError: it reaches beyond one
+    of the arrays."""
     with np.errstate(all="ignore"):
-        _Run(memory, integers, sizes).body(function.body)
+        _Run(memory, integers, sizes, meet).body(function.body)
 
 
 class _Run:
-    def __init__(self, memory: Mapping[str, Array], integers: Mapping[str, int], sizes: Sequence[int | float]):
-        self.memory, self.variables, self.sizes = memory, dict(integers), sizes
+    def __init__(
+        self,
+        memory: Mapping[str, Array],
+        integers: Mapping[str, int],
+        sizes: Sequence[int | float],
+        meet: Callable[[], None],
+    ):
+        self.memory, self.variables, self.sizes, self.meet = memory, dict(integers), sizes, meet
 
     def body(self, body: Sequence[Statement]) -> None:
         for statement in body:
@@ -104,6 +120,25 @@ class _Run:
 
     def _Let(self, let: Let) -> None:
         self.variables[let.name] = self._value(let.value) % 2
+
+    # ------------------------------------------------------------ teams
+    def _Part(self, part: Part) -> None:
+        count, unit, rank, team = (
+            self._value(part.many),
+            UNITS[part.unit],
+            self.variables["rank"],
+            self.variables["team"],
+        )
+        units = -(-count // unit)
+        self.variables[part.first] = min(count, units * rank // team * unit)
+        self.variables[part.end] = min(count, units * (rank + 1) // team * unit)
+
+    def _Barrier(self, _: Barrier) -> None:
+        self.meet()
+
+    def _made(self, part: tuple[str, str] | None, count: int) -> tuple[int, int]:
+        """The first and the end of what is made, of so many."""
+        return (0, count) if part is None else (self.variables[part[0]], self.variables[part[1]])
 
     # ------------------------------------------------------------ loops over rows
     def _Map(self, work: Map) -> None:
@@ -154,27 +189,32 @@ class _Run:
     def _Pack(self, work: Pack) -> None:
         rows, width = self._value(work.rows), self._size(work.width)
         matrix = self._matrix(work.source, rows, width)
-        to = self.memory[work.memory]
+        first, end = self._made(work.part, width)
         self._checked(work.memory, rows * width - 1)
-        to[: rows * width] = matrix.reshape(-1)
+        self.memory[work.memory][: rows * width].reshape(rows, width)[:, first:end] = matrix[:, first:end]
 
     def _Multiply(self, work: Multiply) -> None:
         rows, k, n = self._value(work.rows), self._size(work.k), self._size(work.n)
         right = self.memory[work.packed][: k * n].reshape(k, n)
         product = self._matrix(work.left, rows, k) @ right
-        for r, c in itertools.product(range(rows), range(n)):
+        for r, c in itertools.product(range(rows), range(*self._made(work.part, n))):
             self.memory[work.out.memory][self._at(work.out._replace(strides=(1,)), r, (c,))] = product[r, c]
 
     def _MultiplyTransposed(self, work: MultiplyTransposed) -> None:
         rows, m, n = self._value(work.rows), self._size(work.m), self._size(work.n)
         right = self.memory[work.packed][: rows * n].reshape(rows, n)
-        self._add(work.out, (self._matrix(work.left, rows, m).T @ right).reshape(-1))
+        first, end = self._made(work.part, m)
+        product = self._matrix(work.left, rows, m).T @ right
+        self._add(work.out, first * n, product[first:end].reshape(-1))
 
     def _ColumnSum(self, work: ColumnSum) -> None:
         rows, width = self._value(work.rows), self._size(work.width)
-        self._add(work.out, self._matrix(work.source._replace(strides=(1,)), rows, width).sum(0))
+        first, end = self._made(work.part, width)
+        total = self._matrix(work.source._replace(strides=(1,)), rows, width).sum(0)
+        self._add(work.out, first, total[first:end])
 
-    def _add(self, name: str, values: Array) -> None:
-        self._checked(name, len(values) - 1)
-        before = 0 if self.variables["starts"] else self.memory[name][: len(values)]
-        self.memory[name][: len(values)] = before + values
+    def _add(self, name: str, first: int, values: Array) -> None:
+        if len(values):
+            self._checked(name, first + len(values) - 1)
+        before = 0 if self.variables["starts"] else self.memory[name][first : first + len(values)]
+        self.memory[name][first : first + len(values)] = before + values

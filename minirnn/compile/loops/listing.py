@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from minirnn.compile.loops.program import (
+    Barrier,
     ColumnSum,
     For,
     Function,
@@ -19,6 +20,7 @@ from minirnn.compile.loops.program import (
     MultiplyTransposed,
     Number,
     Pack,
+    Part,
     Reduce,
     Ref,
     Slot,
@@ -61,14 +63,23 @@ def _text(statement: Statement) -> str:
         case Gather(rows, dims, axis, numbers, source, out, add):
             how = "add" if add else "take"
             return f"{how} {_index(rows)} x {_sizes(dims)}, by {numbers} at axis {axis}: {_ref(source)} -> {_ref(out)}"
-        case Pack(source, rows, width, memory):
-            return f"pack {_index(rows)} x {_size(width)}: {_ref(source)} -> {memory}"
-        case Multiply(out, left, packed, rows, k, n):
-            return f"multiply {_index(rows)} x {_size(k)} x {_size(n)}: {_ref(left)} @ {packed} -> {_ref(out)}"
-        case MultiplyTransposed(out, left, packed, m, rows, n):
-            return f"multiply {m} x {_index(rows)} x {n}: {_ref(left)}.T @ {packed} -> {out}"
-        case ColumnSum(out, source, rows, width):
-            return f"sum of {_index(rows)} rows x {width}: {_ref(source)} -> {out}"
+        case Pack(source, rows, width, memory, part):
+            return f"pack {_index(rows)} x {_size(width)}: {_ref(source)} -> {memory}{_part(part)}"
+        case Multiply(out, left, packed, rows, k, n, part):
+            sizes = f"{_index(rows)} x {_size(k)} x {_size(n)}"
+            return f"multiply {sizes}: {_ref(left)} @ {packed} -> {_ref(out)}{_part(part)}"
+        case MultiplyTransposed(out, left, packed, m, rows, n, _, part):
+            return f"multiply {m} x {_index(rows)} x {n}: {_ref(left)}.T @ {packed} -> {out}{_part(part)}"
+        case ColumnSum(out, source, rows, width, part):
+            return f"sum of {_index(rows)} rows x {width}: {_ref(source)} -> {out}{_part(part)}"
+        case Part(first, end, many, unit):
+            return f"{first}, {end} = this thread's part of {_index(many)}, by {unit}"
+        case Barrier():
+            return "barrier"
+
+
+def _part(part: tuple[str, str] | None) -> str:
+    return "" if part is None else f", {part[0]} to {part[1]}"
 
 
 def _operand(operand: Any) -> str:

@@ -10,6 +10,11 @@ an argument of the call: so one piece of code serves all sizes for which the pro
 
 A size is a whole number, or an Index in which b stands for the batch, where rows of the batch meet.
 
+What threads do together (see team.py) has two statements more:
+
+    Part first, end of many                     the share of this thread
+    Barrier                                     where each waits for the others
+
 An Index is a sum of products, ((coefficient, (variable, ...)), ...): t * b * 300 + 7 is ((300, ("t", "b")), (7, ())).
 """
 
@@ -19,6 +24,7 @@ from typing import Any, NamedTuple, TypeAlias
 __all__ = [
     "BLOCK_STEPS",
     "ROWS",
+    "Barrier",
     "ColumnSum",
     "For",
     "Function",
@@ -31,6 +37,7 @@ __all__ = [
     "MultiplyTransposed",
     "Number",
     "Pack",
+    "Part",
     "Reduce",
     "Ref",
     "Slot",
@@ -144,16 +151,18 @@ class Gather(NamedTuple):
 
 class Pack(NamedTuple):
     """`rows` rows of `width` numbers as the right side of products, in `memory`. Either the numbers of a row, or those
-    of a column, lie side by side (source.strides is (1,), or source.row is 1)."""
+    of a column, lie side by side (source.strides is (1,), or source.row is 1). part: names of the first column that is
+    packed and of the end, where not all are."""
 
     source: Ref
     rows: Index
     width: Any
     memory: str
+    part: tuple[str, str] | None = None
 
 
 class Multiply(NamedTuple):
-    """out (rows, n) = left (rows, k) @ packed (k, n)."""
+    """out (rows, n) = left (rows, k) @ packed (k, n); part: as Pack's, of the columns of out that are made."""
 
     out: Ref
     left: Ref
@@ -161,11 +170,12 @@ class Multiply(NamedTuple):
     rows: Index
     k: Any
     n: Any
+    part: tuple[str, str] | None = None
 
 
 class MultiplyTransposed(NamedTuple):
     """out (m, n) = left^T (m, rows) @ packed (rows, n), added to what `out` holds unless the flag `starts` is set; room
-    is scratch."""
+    is scratch; part: as Pack's, of the rows of out that are made."""
 
     out: str
     left: Ref
@@ -174,15 +184,18 @@ class MultiplyTransposed(NamedTuple):
     rows: Index
     n: Any
     room: str
+    part: tuple[str, str] | None = None
 
 
 class ColumnSum(NamedTuple):
-    """out (width,) = the sum of the rows, added to what `out` holds unless the flag `starts` is set."""
+    """out (width,) = the sum of the rows, added to what `out` holds unless the flag `starts` is set; part: as
+    Pack's, of the columns that are summed."""
 
     out: str
     source: Ref
     rows: Index
     width: Any
+    part: tuple[str, str] | None = None
 
 
 class Let(NamedTuple):
@@ -208,7 +221,23 @@ class When(NamedTuple):
     body: "tuple[Statement, ...]"
 
 
-Statement: TypeAlias = "For | When | Let | Map | Reduce | Gather | Pack | Multiply | MultiplyTransposed | ColumnSum"
+class Part(NamedTuple):
+    """first and end: between which of `many` things this thread's lie, in whole units: "one", a "vector" of the
+    program's numbers, or the "rows" of a tile of a product."""
+
+    first: str
+    end: str
+    many: Index
+    unit: str
+
+
+class Barrier(NamedTuple):
+    """Every thread waits here until all have come."""
+
+
+Statement: TypeAlias = (
+    "For | When | Let | Map | Reduce | Gather | Pack | Multiply | MultiplyTransposed | ColumnSum | Part | Barrier"
+)
 
 
 class Function(NamedTuple):
@@ -222,7 +251,10 @@ class Function(NamedTuple):
 
 
 # ---------------------------------------------------------------- sizes as arguments
-_RECORDS = (Ref, Map, Reduce, Gather, Pack, Multiply, MultiplyTransposed, ColumnSum, Let, For, When, Line, Function)
+_RECORDS = (
+    *(Ref, Map, Reduce, Gather, Pack, Multiply, MultiplyTransposed, ColumnSum),
+    *(Let, For, When, Line, Function, Part, Barrier),
+)
 
 
 def _walk(part: Any, size: Callable[[Any], Any]) -> Any:
