@@ -242,13 +242,14 @@ def _generalised(first: Graph, second: Graph, third: Callable[[], Graph]) -> Gra
     new: dict[Node, Node] = {}
     for a, b in zip(first.inputs, second.inputs, strict=True):
         new[a] = Node("input", (), a.attrs, _symbolic(a.shape, b.shape), a.dtype)
-    place = {node: k for k, node in enumerate(those)}
+    sources, others = _sources(these), _sources(those)
+    if _ends(first) != _ends(second):
+        raise CannotCompile("the step takes another course at another size of the batch")
     for k, (a, b) in enumerate(zip(these, those, strict=True)):
+        if a.op != b.op or sources[k] != others[k] or (a in new and a.attrs != b.attrs):
+            raise CannotCompile(f"the step takes another course at another size of the batch (at its {k}th operation)")
         if a in new:
             continue
-        same_operands = [these.index(o) for o in a.operands] == [place[o] for o in b.operands] if a.operands else True
-        if a.op != b.op or not same_operands:
-            raise CannotCompile(f"the step takes another course at another size of the batch (at its {k}th operation)")
         if a.op == "const":
             new[a] = _constant(a, b)
             continue
@@ -257,15 +258,32 @@ def _generalised(first: Graph, second: Graph, third: Callable[[], Graph]) -> Gra
         new[a] = Node(a.op, operands, attrs, _symbolic(a.shape, b.shape), a.dtype)
     graph = Graph(tuple([new[a] for a in first.inputs]), {key: new[node] for key, node in first.outputs.items()})
     if any(node.op == "size" for node in new.values()) or not is_row_wise(graph, when(graph)):
-        _check([new[a] for a in these], third().nodes(), BATCHES[2])
+        other = third()
+        _check([new[a] for a in these], other.nodes(), BATCHES[2])
+        if _ends(first) != _ends(other):
+            raise CannotCompile("the step takes another course at another size of the batch")
     return graph
+
+
+def _sources(nodes: Sequence[Node]) -> list[list[int | None]]:
+    """For each node, where its operands stand among the nodes."""
+    place = {node: k for k, node in enumerate(nodes)}
+    return [[place.get(operand) for operand in node.operands] for node in nodes]
+
+
+def _ends(graph: Graph) -> list[int]:
+    """Where the outputs stand among the nodes."""
+    place = {node: k for k, node in enumerate(graph.nodes())}
+    return [place[node] for node in graph.outputs.values()]
 
 
 def _check(nodes: Sequence[Node], seen: Sequence[Node], batch: int) -> None:
     """Refuse a graph that is not what was recorded at another size of the batch."""
     if len(nodes) != len(seen):
         raise CannotCompile("the step takes another course at another size of the batch")
-    for node, other in zip(nodes, seen, strict=True):
+    for node, other, sources, others in zip(nodes, seen, _sources(nodes), _sources(seen), strict=True):
+        if other.op != "const" and sources != others:
+            raise CannotCompile("the step takes another course at another size of the batch")
         if node.op == "size" and (other.op != "const" or other.attrs[0] != size_value(node.attrs, batch)):
             raise CannotCompile(_LEAVES)
         same = other.op == "const" or (node.op == other.op and _at(node.attrs, batch) == other.attrs)

@@ -84,3 +84,22 @@ def test_what_a_graph_cannot_hold_is_named(step, says):
 
 def test_a_bool_of_an_ordinary_box_is_untouched():
     assert minirnn.grad(lambda x: x if x > 0 else -x)(2.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda few, h, c: (0.5 * (h - c) if few else 0.5 * (c - h), c),
+        lambda few, h, c: (np.tanh(h), np.tanh(np.tanh(h))) if few else (np.tanh(np.tanh(h)), np.tanh(h)),
+        lambda few, h, c: (np.tanh(c), np.tanh(h)) if few else (np.tanh(h), np.tanh(c)),
+        lambda few, h, c: (h, c) if few else (c, h),
+    ],
+)
+def test_a_step_that_exchanges_what_it_reads_or_gives_at_another_size_of_the_batch_is_refused(step):
+    @minirnn.cell(w=("hidden", "input"), state_=("h", "c"))
+    def exchanging(p, state, x):
+        h, c = step(len(x) < 4, *state)
+        return (h, c), h + linear(x, p.w)
+
+    with pytest.raises(CannotCompile, match="another course at another size of the batch"):
+        trace(*problem(exchanging(2, 3, dtype=onp.float64)))

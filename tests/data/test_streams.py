@@ -39,6 +39,21 @@ def test_what_cannot_be_cut_is_an_error(count, batch, seq_length, says):
         next(streams(np.arange(count), batch, seq_length))
 
 
+@pytest.mark.parametrize(
+    "tokens", [np.arange(9.0), np.arange(10).reshape(5, 2), np.ones(9, bool), np.arange(9.0)[None]]
+)
+def test_tokens_are_integers_along_one_axis(tokens):
+    with pytest.raises((ValueError, TypeError), match="streams: "):
+        streams(tokens, 1, 4)
+
+
+@pytest.mark.parametrize(("count", "batch", "seq_length", "chunks"), [(9, 1, 4, 2), (10, 1, 4, 3), (21, 2, 4, 3)])
+def test_a_pass_over_the_text_has_as_many_chunks_as_hold_it(count, batch, seq_length, chunks):
+    found = streams(np.arange(count), batch, seq_length)
+    assert found.per_epoch == found.chunks_per_epoch == chunks
+    assert len(list(streams(np.arange(count), batch, seq_length, epochs=2))) == 2 * chunks
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64])
 def test_a_checksum_is_that_of_all_tokens_whatever_their_dtype(dtype, monkeypatch):
     module = importlib.import_module("minirnn.data.streams")

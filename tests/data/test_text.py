@@ -31,6 +31,8 @@ def test_a_folder_is_its_text_files_in_order_of_path(tmp_path):
         ({"a": "", "b": "two"}, "two"),
         ({"a": "one", "b": "\0", "c": "three"}, "one\nthree"),
         ({"a": "one", "b": "\r\n", "c": "three"}, "one\n\nthree"),
+        ({"a": "one", "b": " "}, "one\n "),
+        ({"a": " ", "b": "one"}, " \none"),
     ],
 )
 def test_the_files_of_a_folder_are_not_glued_together(files, text, tmp_path):

@@ -48,6 +48,11 @@ def test_a_saved_tokenizer_is_loaded(tmp_path, kind):
     assert load_tokenizer(tmp_path / "t.json") == type(tokenizer).load(tmp_path / "t.json") == tokenizer
 
 
+def test_a_saved_vocabulary_can_be_read_by_a_person(tmp_path):
+    Vocabulary.from_text("한글é").save(tmp_path / "t.json")
+    assert "é글한" in (tmp_path / "t.json").read_text(encoding="utf-8")
+
+
 @given(st.text(), st.text())
 def test_known_characters_come_back_and_others_as_unknown(known, more):
     vocabulary = Vocabulary(known)
@@ -142,6 +147,7 @@ def test_a_token_out_of_range_is_refused(kind, token):
         (lambda: from_dict({"kind": "word", "words": "ab"}), "words are a str, a list"),
         (lambda: from_dict({"kind": "word", "words": [["a"]]}), r"\['a'\] came, single words"),
         (lambda: from_dict({"kind": "character", "characters": "ba"}), "in order of code point"),
+        (lambda: Vocabulary.from_dict([]), "description is a list, a dict was expected"),
         (lambda: Vocabulary.from_dict({"kind": "byte"}), "kind 'byte' came, 'character'"),
     ],
 )
