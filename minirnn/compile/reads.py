@@ -22,6 +22,7 @@ __all__ = ["Read", "Reads", "imported", "reads", "rules", "written"]
 _CLOSURE = {"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"}
 _GLOBAL = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
 _ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD"}
+_SIMPLE = {"LOAD_CONST", "LOAD_FAST", "LOAD_GLOBAL", "LOAD_DEREF"}
 _OF_ANY_NAME = {"vars", "dir", "__dict__", "__getattribute__", "attrgetter", "methodcaller", "asdict", "astuple"}
 _OF_ANY_NAME |= {"fields", "getmembers", "getattr_static", "replace"}
 
@@ -104,11 +105,18 @@ def _in_a_chain(listed: list[dis.Instruction], k: int, code: types.CodeType) -> 
 
 
 def _asks_a_constant(listed: list[dis.Instruction], k: int) -> bool:
-    """Whether the k-th instruction begins getattr(something simple, "a string")."""
+    """Whether the k-th instruction begins getattr(something simple, "a string"), perhaps with a default that is simple;
+    a string of which another is made (f"gain_{kind}", "gain_" + kind) is none."""
     k += 2
     while k < len(listed) and listed[k].opname in _ATTRIBUTE:
         k += 1
-    return k < len(listed) and listed[k].opname == "LOAD_CONST" and isinstance(listed[k].argval, str)
+    if not (k < len(listed) and listed[k].opname == "LOAD_CONST" and isinstance(listed[k].argval, str)):
+        return False
+    behind = listed[k + 1 : k + 3]
+    given = 2
+    if behind and behind[0].opname in _SIMPLE:
+        behind, given = behind[1:], 3
+    return bool(behind) and behind[0].opname in ("PRECALL", "CALL") and behind[0].arg == given
 
 
 def _strings(constant: Any) -> Iterator[str]:

@@ -120,3 +120,24 @@ def test_arrays_count_by_nesting_names_dtype_and_the_axes_behind_time_and_batch(
     assert keys[0] == keys[1] != keys[2]
     assert _arrays_key(np.ones((2, 3)), -1) != _arrays_key(np.ones((4, 3)), -1)
     assert _arrays_key(2.0, -1) == _arrays_key(np.array(2.0), -1) != _arrays_key(2, -1)
+
+
+class Settings:
+    """What a step may ask for by a name that it computes."""
+
+    gain, held = 1.0, None
+
+
+@pytest.mark.parametrize(("name", "value"), [("gain", 2.0), ("held", 1.0), ("held", (1.0, "a"))])
+def test_what_a_computed_name_may_mean_counts_by_its_value(name, value, monkeypatch):
+    @minirnn.cell(w=("hidden", "input"))
+    def asking(p, h, x):
+        h = tanh(h + getattr(Settings, "ga" + "in".lower()) * anp.sum(x))
+        return h, h
+
+    cell = asking(2, 3, dtype=np.float64)
+    before = key(cell)
+    monkeypatch.setattr(Settings, name, value)
+    assert key(cell) != before
+    monkeypatch.undo()
+    assert key(cell) == before

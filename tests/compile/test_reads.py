@@ -60,6 +60,26 @@ def computed_name(x):
     return getattr(CONFIG, x)
 
 
+def constant_name_with_a_default(x):
+    return getattr(CONFIG, "gain", x)
+
+
+def composed_name(x):
+    return getattr(CONFIG, "gain" + x)
+
+
+def name_with_a_place(x):
+    return getattr(CONFIG.layer, f"gain_{x}")
+
+
+def name_of_a_method(x):
+    return getattr(CONFIG, "GAIN".lower())
+
+
+def composed_name_with_a_default(x):
+    return getattr(CONFIG, "gain" + x, None)
+
+
 def asks(x):
     return hasattr(CONFIG, x.name)
 
@@ -183,6 +203,8 @@ def test_an_import_s_attributes_are_names():
     ("function", "any_name"),
     [
         (chain, False), (constant_name, False), (constant_name_of_a_chain, False), (computed_name, True), (asks, True),
+        (constant_name_with_a_default, False), (composed_name, True), (name_with_a_place, True),
+        (name_of_a_method, True), (composed_name_with_a_default, True),
         (all_names, True), (its_dict, True), (of_a_library, True), (replaces, False), (all_globals, False),
     ],
 )  # fmt: skip

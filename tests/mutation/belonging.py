@@ -42,7 +42,7 @@ MORE = {
     "printing.py": ["tests/test_module.py", "tests/test_summary.py"],
     "threads.py": ["tests/test_threads.py", "tests/compile/test_tiers_and_threads.py"],
     "tier.py": ["tests/compile/test_tiers_and_threads.py"],
-    "whole_file.py": ["tests/test_whole_file.py", "tests/train/test_faults.py"],
+    "whole_file.py": ["tests/test_whole_file.py", "tests/train/test_checkpoint.py", "tests/train/test_faults.py"],
 }
 
 
