@@ -15,7 +15,7 @@ import numpy as np
 
 from minirnn.compile.address import address
 from minirnn.compile.calls import Calls, Once
-from minirnn.compile.llvm import barrier, objects, printer, products
+from minirnn.compile.llvm import objects, printer, products
 from minirnn.compile.llvm.target import host
 from minirnn.compile.loops.direction import Direction, parts_of
 from minirnn.compile.loops.listing import listing
@@ -26,7 +26,7 @@ from minirnn.compile.loops.team import for_team, meets_each_step
 from minirnn.compile.place import Placed
 from minirnn.compile.program import Program, Together, layout_of
 from minirnn.compile.shares import Task
-from minirnn.compile.team import Team
+from minirnn.compile.team import Block, Team, through_calls
 from minirnn.compile.trace import Traced
 from minirnn.compile.while_unchanged import WhileUnchanged
 from minirnn.compile.workspace import ALIGNMENT, Workspace
@@ -62,35 +62,31 @@ _making = Lock()
 def _for_teams(program: Program, directions: Sequence[Direction], placed: Placed) -> Program:
     """The program whose blocks are run by teams of threads."""
     with _making:
-        parts = [_Native(direction, placed, for_team) for direction in directions]
+        parts = [_OfTeam(direction, placed, for_team) for direction in directions]
         dtype = directions[0].dtype
-        _load_barrier()
         _load_all(parts, dtype.name, team=True)
     for part in parts:
-        part.run = Team(part.run, products.room_size(host()) * dtype.itemsize)
+        part.team = Team(part.run, products.room_size(host()) * dtype.itemsize)
     return program._replace(forward=parts[0].forward, backward=parts[1].backward, team=None)
 
 
 def _load_all(parts: "Sequence[_Native]", dtype: str, team: bool = False) -> None:
     """The functions of both directions, in one object; what they call, in another. team: they are teams' programs."""
     _load_products(dtype)
+    if team:
+        through_calls()
     digest = hashlib.sha256(repr([part.function for part in parts]).encode()).hexdigest()[:24]
     names = [f"{part.function.name}_{digest}" for part in parts]
     functions = [(name, p.function, len(p.sizes)) for name, p in zip(names, parts, strict=True)]
     write = lambda: printer.module(host(), functions, team)
     _load_cell(names[0], repr([part.function for part in parts]), write)
     for name, part in zip(names, parts, strict=True):
-        part.run = objects.function(name, 1 + team)
+        part.run = objects.address_of(name) if team else objects.function(name)
 
 
 @cache
 def _load_products(dtype: str) -> None:
     objects.load(f"{_printers()} products {dtype}", lambda: products.module(host(), dtype), thorough=True)
-
-
-@cache
-def _load_barrier() -> None:
-    objects.load(f"{_printers()} barrier", lambda: barrier.module(host()))
 
 
 _cells: set[str] = set()
@@ -165,6 +161,12 @@ class _Native(Calls):
         return packed, memory
 
     def call(self, n: int, b: int, flags: Sequence[bool], given: dict[str, Arrays], once: _Ready, work: Any) -> Task:
+        return partial(_run, self.run, *self.block(n, b, flags, given, once, work))
+
+    def block(
+        self, n: int, b: int, flags: Sequence[bool], given: dict[str, Arrays], once: _Ready, work: Any
+    ) -> tuple[Array, list[Any]]:
+        """The integers of a call, and what must live until it is made."""
         block, alive = self._block.copy(), list[Any]([once])
         for place, kind, number in self._of_call:
             arrays = given[kind]
@@ -178,7 +180,23 @@ class _Native(Calls):
         block[self._at_scratch] = self._scratch(n, b, work)
         start = len(self.arguments)
         block[start : start + 2 + len(flags)] = (n, b, *flags)
-        return partial(_run, self.run, block, alive)
+        return block, alive
+
+
+class _OfTeam(_Native):
+    """One direction of a cell whose calls are made by teams."""
+
+    team: Team
+
+    def call(self, n: int, b: int, flags: Sequence[bool], given: dict[str, Arrays], once: _Ready, work: Any) -> Task:
+        lent: list[Array] = []  # another block may be lent more by that name before this one's call is made
+
+        def lend(*what: Any) -> Array:
+            lent.append(work(*what))
+            return lent[-1]
+
+        block, alive = self.block(n, b, flags, given, once, lend)
+        return Block(self.team, block, (alive, lent))
 
 
 @cache

@@ -5,7 +5,7 @@ into the cache; with `every`, only every k-th state is kept and the steps behind
 comes to them. Time runs forward here: a reversed sequence comes as flipped views.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from minirnn import threads
 from minirnn.compile.program import Program
 from minirnn.compile.shares import Rows, Task, Work, each_in_a_thread, outside_in, rows_in
 from minirnn.compile.tape import Beginnings, Tape
-from minirnn.compile.team import worthwhile
+from minirnn.compile.team import in_one_go, worthwhile
 from minirnn.compile.trace import Leaf
 from minirnn.compile.workspace import Workspace
 from minirnn.module import Array
@@ -60,7 +60,8 @@ class Problem(NamedTuple):
         """The same, run by all threads together, where that is better than rows of its own for each."""
         if self.program.team is None or not worthwhile(self.program, self.steps, self.batch):
             return self
-        return self._replace(program=self.program.team.program(), whole=True)
+        xs = [np.ascontiguousarray(array) for array in self.xs]  # copies between blocks would part them
+        return self._replace(program=self.program.team.program(), xs=xs, whole=True)
 
     def shares(self) -> list[Rows]:
         if self.whole or not (self.program.native and self.program.layout.row_wise):
@@ -68,6 +69,10 @@ class Problem(NamedTuple):
         work = self.program.layout.work * self.steps * self.batch / 2
         count = max(1, min(threads.get_num_threads(), self.batch, int(work / SHARE)))
         return [(self.batch * k // count, self.batch * (k + 1) // count) for k in range(count)]
+
+    def run(self, share: Callable[[Any], Work], items: Sequence[Any]) -> list[Any]:
+        """What the shares give; one that all threads run together runs in one go."""
+        return [in_one_go(share(item)) for item in items] if self.whole else each_in_a_thread(share, items)
 
     def tape(self, memory: Workspace, steps: int, count: int) -> Tape:
         return Tape.in_memory(self.program.layout, memory, steps, count, self.begins is not None)
@@ -114,11 +119,12 @@ def forward(problem: Problem, state: Arrays, outputs: Arrays, final: Arrays, kee
             for kept, array in zip(starts, entering, strict=False):
                 kept[k] = array
             entering = yield from _piece(problem, once, rows, span, entering, tape, outputs, work)
+        yield []
         for array, last in zip(final, entering, strict=True):
             array[rows[0] : rows[1]] = last
         return Kept(rows, memory, tape, starts)
 
-    kept = each_in_a_thread(share, problem.shares())
+    kept = problem.run(share, problem.shares())
     return kept if keep else []
 
 
@@ -135,6 +141,8 @@ def _piece(
     """Run the steps of a piece of a share; the state behind them, in borrowed memory."""
     count, keep, (start, stop) = rows[1] - rows[0], tape is not _NO_TAPE, span
     length = problem.block_steps(count, False)
+    if problem.whole and not keep:  # each is a call of its own, for which threads are woken
+        length *= 4
     scratch = _NO_TAPE if keep else problem.tape(work, min(length, stop - start), count)
     leaves = problem.program.layout.outputs
     for first, last in pieces(stop - start, length):
@@ -154,6 +162,8 @@ def _piece(
         if outputs is not None:
             calls += _delivery(y, outputs, now, rows)
         yield calls
+        if not keep:
+            yield []  # the next block begins where this one ended
         entering = [array[n * count : (n + 1) * count] for array in s]
     return list(entering)
 
@@ -187,6 +197,8 @@ def backward(
     """
     if len(cache) == 1:
         problem = problem.by_team()
+    if problem.whole:  # copies between blocks would part them
+        d_outputs = [None if d is None else np.ascontiguousarray(d) for d in d_outputs]
     program, layout = problem.program, problem.program.layout
     once = program.once_backward(problem.parameters)
     again = program.once_forward(problem.parameters) if problem.every is not None else None
@@ -227,11 +239,14 @@ def backward(
                     floats_of_x = [a for a, leaf in zip(dx, layout.inputs, strict=True) if leaf.dtype.kind == "f"]
                     calls += _delivery(floats_of_x, d_xs, now, kept.rows)
                 yield calls
+            if again is not None:
+                yield []  # the piece before this one is written where this one lies
+        yield []
         for array, last_d in zip(d_first, d, strict=True):
             array[lo:hi] = last_d[:count]
         return sums
 
-    total, *others = each_in_a_thread(share, cache)
+    total, *others = problem.run(share, cache)
     for other in others:
         for array, more in zip(total, other, strict=True):
             array += more

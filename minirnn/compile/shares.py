@@ -1,8 +1,9 @@
 """Shares of a batch and blocks of steps: how the work of a share runs, and what a block sees of arrays (T, B, ...).
 
 A share's work is a generator: it yields the calls of one block after the other, which do without the interpreter's
-lock, and returns its result. The first block's are ready before the share's thread is woken: two threads that prepare
-theirs at the same time take the lock from each other at every step, and lost a fifth of a short sequence's time.
+lock, and returns its result; where what it does next reads what calls have made, it yields none first. The first
+block's are ready before the share's thread is woken: two threads that prepare theirs at the same time take the lock
+from each other at every step, and lost a fifth of a short sequence's time.
 """
 
 from collections.abc import Callable, Generator, Sequence

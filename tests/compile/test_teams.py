@@ -15,8 +15,7 @@ pytest.importorskip("llvmlite", reason="llvmlite is not installed: pip install '
 import minirnn
 from minirnn import threads
 from minirnn.call import Call
-from minirnn.compile import engine, native, sequence
-from minirnn.compile.address import address
+from minirnn.compile import engine, native, sequence, team
 from minirnn.compile.llvm import barrier, objects, printer, products
 from minirnn.compile.llvm.target import AVX2, AVX512, NEON, PLAIN, host
 from minirnn.compile.loops import team as program
@@ -83,10 +82,11 @@ def test_native_code_of_a_team_is_what_the_interpreter_computes_and_stays_within
     on_threads(count)
     cell = wide(name, dtype, hidden=37)
     alone, shared = directions(cell), directions(cell, program.for_team)
-    native._load_barrier()
     native._load_all(shared, np.dtype(dtype).name, team=True)
     for one, part in zip(alone, shared, strict=True):
-        one.run, one.tail = Team(part.run, products.room_size(host()) * part.dtype.itemsize), part.tail
+        at_work, one.tail = Team(part.run, products.room_size(host()) * part.dtype.itemsize), part.tail
+        size = len(one.arguments) + 2 + len(one.flags) + len(one.tail)
+        one.run = lambda at, of=at_work, size=size: of.run(np.array([(ctypes.c_int64 * size).from_address(at)]))
         for flags in ([1] * len(one.flags), [0] * len(one.flags)):
             compare(one, flags)
 
@@ -128,8 +128,18 @@ def test_a_team_gives_what_one_thread_gives_to_the_bit_and_the_reference_gives(n
         assert error(given) < (1e-11 if dtype == np.float64 else 3e-4)
 
 
-@pytest.mark.parametrize("options", [{"reverse": True}, {"lengths": np.array([5, 1, 3, 0])}, {"checkpoint_every": 2}])
-def test_a_team_runs_what_calls_ask_for(options, in_a_team, on_threads):
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"reverse": True},
+        {"lengths": np.array([5, 1, 3, 0])},
+        {"checkpoint_every": 2},
+        {"resets": np.eye(5, 4, -1, dtype=bool), "lengths": np.array([5, 4, 3, 0]), "checkpoint_every": 3},
+    ],
+)
+@pytest.mark.parametrize("block", [1, 1 << 19])
+def test_a_team_runs_what_calls_ask_for(options, block, in_a_team, on_threads, monkeypatch):
+    monkeypatch.setitem(sequence.BLOCK_NUMBERS, True, block)
     on_threads(2)
     assert error(problem(wide("LSTM", np.float64)), **options) < 1e-11
 
@@ -159,30 +169,60 @@ def test_python_threads_that_call_one_layer_wait_for_each_other(in_a_team, on_th
         assert all(np.array_equal(a, b) for run in runs for a, b in zip(run, expected, strict=True))
 
 
+def test_blocks_that_follow_each_other_are_one_call_of_a_team_unless_the_work_needs_them_made():
+    made = []
+
+    class Noting(Team):
+        def run(self, calls):
+            made.append(calls[:, 0].tolist())
+
+    at_work = Noting(0, 64)
+    block = lambda k: team.Block(at_work, np.array([k]), None)
+
+    def work():
+        yield [block(0)]
+        yield [block(1)]
+        yield []
+        assert made == [[0, 1]]
+        yield [block(2), lambda: made.append("a copy"), block(3)]
+        yield [block(4)]
+        return "done"
+
+    assert team.in_one_go(work()) == "done"
+    assert made == [[0, 1], [2], "a copy", [3, 4]]
+
+
+def test_so_many_blocks_are_made_that_somebody_can_interrupt(monkeypatch):
+    monkeypatch.setattr(team, "CALLS_AT_ONCE", 2)
+    made = []
+    team.in_one_go([lambda k=k: made.append(k)] if len(made) == k // 2 * 2 else 1 / 0 for k in range(5))
+    assert made == [0, 1, 2, 3, 4]
+
+
 # ---------------------------------------------------------------- barrier
-def waiting(behind):
-    """A thread's run that waits at a barrier once, and then notes its rank."""
-    native._load_barrier()
-    meet = objects.function(barrier.NAME, 3)
+class Waiting(Team):
+    """Its threads wait at a barrier once, and note their ranks; one, whose rank is what is called for, fails before."""
 
-    def run(call, mine):
-        rank, count, arrivals, _ = (ctypes.c_int64 * 4).from_address(mine)
-        passed = np.zeros(1, np.int64)
-        if call == rank:
+    def __init__(self):
+        super().__init__(0, 64)
+        self.behind = []
+
+    def _go(self, calls, me):
+        rank, count, arrivals, _, _ = (ctypes.c_int64 * len(barrier.THREAD)).from_address(me)
+        if calls[0, 0] == rank:
             raise ZeroDivisionError
-        meet(arrivals, count, address(passed))
-        behind.append(rank)
-
-    return run
+        team.through_calls()
+        objects.function(barrier.NAME, 3)(arrivals, count, me + 8 * (len(barrier.THREAD) - 1))
+        self.behind.append(rank)
 
 
 @pytest.mark.parametrize("failing", [0, 2])
 def test_a_thread_that_fails_lets_the_others_through_and_its_error_is_raised(failing, on_threads):
     on_threads(3)
-    behind = []
+    waiting = Waiting()
     with pytest.raises(ZeroDivisionError):
-        Team(waiting(behind), 64)(failing)
-    assert sorted(behind) == [rank for rank in range(3) if rank != failing]
+        waiting.run(np.array([[failing]]))
+    assert sorted(waiting.behind) == [rank for rank in range(3) if rank != failing]
 
 
 def test_whoever_is_interrupted_before_its_part_lets_the_others_through(on_threads):
@@ -197,9 +237,9 @@ def test_whoever_is_interrupted_before_its_part_lets_the_others_through(on_threa
 
 def test_within_a_thread_of_ours_a_team_is_that_thread_alone(on_threads):
     on_threads(2)
-    behind = []
-    threads.each(lambda k: Team(waiting(behind), 64)(-1) if k == 0 else None, range(2))
-    assert behind == [0]
+    waiting = Waiting()
+    threads.each(lambda k: waiting.run(np.array([[-1]])) if k == 0 else None, range(2))
+    assert waiting.behind == [0]
 
 
 # ---------------------------------------------------------------- choice

@@ -1,7 +1,9 @@
-"""The barrier at which the threads of a team wait for each other, as LLVM text.
+"""The barrier at which the threads of a team wait for each other, and how a thread goes through several calls, as LLVM
+text.
 
-    barrier(arrivals, team, passed)        arrivals: how often any thread has come, 0 at first; passed: the same, of the
-                                           barriers that this thread has passed
+    barrier(arrivals, team, passed)                  arrivals: how often any thread has come, 0 at first; passed: the
+                                                     same, of the barriers that this thread has passed
+    calls(function, calls, count, integers, me)      the function, with every row of integers, and a barrier behind it
 
 Arrivals only grow, so that a thread which comes to the next barrier while another has not left this one does no harm;
 and whoever gives up raises them beyond all that are waited for, which lets the others through. A thread waits some
@@ -11,11 +13,12 @@ each look: the one that it waits for may want it.
 
 from minirnn.compile.llvm.target import Target
 
-__all__ = ["ABANDONED", "NAME", "module"]
+__all__ = ["ABANDONED", "CALLS", "NAME", "THREAD", "module"]
 
-NAME = "minirnn_barrier"
+NAME, CALLS = "minirnn_barrier", "minirnn_calls"
+THREAD = (("i64", "rank"), ("i64", "team"), ("ptr", "barrier"), ("ptr", "room"), ("i64", "passed"))  # a thread's own
 ABANDONED = 1 << 62  # arrivals beyond all that are waited for
-PAUSES = 400
+PAUSES = 4000
 
 _PAUSE = {"avx512": ("@llvm.x86.sse2.pause", ""), "avx2": ("@llvm.x86.sse2.pause", "")}
 _PAUSE["neon"] = ("@llvm.aarch64.hint", "i32 1")
@@ -51,6 +54,29 @@ wait:
 yield:
   %ignored = call i32 @sched_yield()
   br label %look
+behind:
+  ret void
+}}
+
+define void @{CALLS}(ptr %function, ptr %calls, i64 %count, i64 %integers, ptr %me) nounwind {{
+entry:
+  %teams = getelementptr i64, ptr %me, i64 1
+  %team = load i64, ptr %teams
+  %barriers = getelementptr i64, ptr %me, i64 2
+  %arrivals = load ptr, ptr %barriers
+  %passed = getelementptr i64, ptr %me, i64 4
+  br label %next
+next:
+  %k = phi i64 [ 0, %entry ], [ %more, %call ]
+  %left = icmp slt i64 %k, %count
+  br i1 %left, label %call, label %behind
+call:
+  %at = mul i64 %k, %integers
+  %block = getelementptr i64, ptr %calls, i64 %at
+  call void %function(ptr %block, ptr %me)
+  call void @{NAME}(ptr %arrivals, i64 %team, ptr %passed)
+  %more = add i64 %k, 1
+  br label %next
 behind:
   ret void
 }}

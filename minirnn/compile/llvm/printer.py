@@ -2,7 +2,7 @@
 
 The call's integers are addresses of its memory, then n, b and flags, then the sizes of the program's slots. A thread of
 a team brings a second pointer, to its own integers: its rank, how many there are, the address of the barrier, and that
-of a `room` of its own.
+of a `room` of its own, and its arrivals at barriers.
 """
 
 import hashlib
@@ -71,10 +71,9 @@ class _Printer(Rows):
             else:
                 self.slots.append(value)
         if team:
-            mine = enumerate((("i64", "rank"), ("i64", "team"), ("ptr", "barrier"), ("ptr", "room")))
+            mine = enumerate(barrier.THREAD)
             self.variables |= {variable: self._given("%me", k, kind) for k, (kind, variable) in mine}
-            self.passed = self.at_entry("alloca i64")  # arrivals at the barriers that this thread has passed
-            self.put(f"store i64 0, ptr {self.passed}")
+            self.passed = self.at_entry(f"getelementptr i64, ptr %me, i64 {len(barrier.THREAD) - 1}")
         self._run(function.body)
 
     def _given(self, call: str, k: int, kind: str) -> str:
