@@ -7,8 +7,9 @@ import pytest
 
 pytest.importorskip("llvmlite", reason="llvmlite is not installed: pip install 'minirnn[fast]'")
 
+from minirnn.compile.errors import CannotCompile
 from minirnn.compile.llvm import objects, printer
-from minirnn.compile.llvm.curves import _FLOATS, _INTEGERS
+from minirnn.compile.llvm.curves import _FLOATS, _INTEGERS, emit
 from minirnn.compile.llvm.target import host
 from minirnn.compile.loops.program import Function, Line, Map, Number, Ref, index, with_slots
 from minirnn.compile.operations import COMPARISONS, ELEMENTWISE
@@ -151,3 +152,12 @@ def test_a_choice_and_casts(dtype):
 def test_a_constant_that_the_call_brings_is_rounded_once(dtype):
     x = np.linspace(1, 2, 19).astype(dtype)
     assert np.array_equal(native("mul", dtype, dtype, x, Number(1 / 3)), x * np.dtype(dtype).type(1 / 3))
+
+
+@pytest.mark.parametrize(
+    ("op", "kind"), [("sort", "float"), ("tanh", "i64"), ("add", "i1"), ("tanh", "half"), ("logical_and", "i32")]
+)
+def test_an_operation_that_native_code_has_not_is_named_with_its_type(op, kind):
+    line = Line("made", op, ("x", "y"), "float32", "float32")
+    with pytest.raises(CannotCompile, match=f"it has {op} of {kind}, which native code has not"):
+        emit(None, line, ["%x", "%y"], [kind, kind])
