@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -118,3 +119,24 @@ def test_code_is_loaded_however_far_its_constants_and_what_it_calls_lie(folder):
     environment = {**os.environ, "MINIRNN_CACHE": str(folder)}
     done = subprocess.run([sys.executable, "-c", FAR], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("platform", "environment", "expected"),
+    [
+        ("linux", {}, "home/.cache/minirnn"),
+        ("linux", {"XDG_CACHE_HOME": "xdg"}, "xdg/minirnn"),
+        ("darwin", {"XDG_CACHE_HOME": "xdg"}, "home/Library/Caches/minirnn"),
+        ("win32", {}, "home/AppData/Local/minirnn/cache"),
+        ("win32", {"LOCALAPPDATA": "local"}, "local/minirnn/cache"),
+        ("darwin", {"MINIRNN_CACHE": "mine"}, "mine"),
+    ],
+)
+def test_object_files_are_kept_where_the_system_keeps_what_may_be_deleted(platform, environment, expected, monkeypatch):
+    for name in ("MINIRNN_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(objects.sys, "platform", platform)
+    monkeypatch.setattr(objects.Path, "home", lambda: Path("home"))
+    assert objects.folder() == Path(expected)

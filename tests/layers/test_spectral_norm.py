@@ -55,3 +55,13 @@ def test_no_vector_grows_in_a_layer_that_is_normalised(rng):
     for gate in np.split(weight, 4):
         assert (np.linalg.norm(x @ gate.T, axis=1) <= np.linalg.norm(x, axis=1) * (1 + 1e-5)).all()
     assert sigma(weight) > 1
+
+
+@pytest.mark.parametrize(("per_gate", "zero"), [(False, slice(None)), (True, slice(None)), (True, slice(3, 6))])
+def test_a_matrix_of_zeros_cannot_be_normalised(per_gate, zero, rng):
+    w = rng.standard_normal((6, 3))
+    w[zero] = 0
+    with pytest.raises(ValueError, match="a matrix of zeros came"):
+        SpectralNorm(w, per_gate)
+    if per_gate:
+        SpectralNorm(w + np.eye(6, 3) + 1, per_gate)
