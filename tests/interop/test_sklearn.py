@@ -75,6 +75,16 @@ def test_a_regressor_learns_several_numbers_in_their_units(rng):
     assert model.predict(X).shape == (80, 2)
 
 
+def test_a_tagger_of_rows_takes_a_label_for_each(rng):
+    X, y = rng.standard_normal((6, 2)), np.array(["a", "b"] * 3)
+    model = SequenceTagger(max_iter=1, **SMALL).fit(X, y)
+    assert model.predict(X).shape == (6,)
+    with pytest.warns(UserWarning, match="column-vector"):
+        SequenceTagger(max_iter=1, **SMALL).fit(X, y[:, None])
+    with pytest.raises(ValueError, match="y"):
+        SequenceTagger(max_iter=1, **SMALL).fit(X, np.stack([y, y], axis=1))
+
+
 def test_a_tagger_says_a_class_at_each_step(rng):
     X = rng.standard_normal((40, 6, 1))
     y = (np.cumsum(X[..., 0], axis=1) > 0).astype(int)  # which takes memory
