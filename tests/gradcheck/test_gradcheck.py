@@ -148,6 +148,7 @@ def test_only_the_argument_that_is_wrong_is_shown_so_where_its_coordinates_agree
     assert (report.kind, report.worst) == ("mismatch", y.worst)
     assert (x.disagree, y.disagree) == (0, 0)
     assert x.worst.relative < 1e-6 < 0.1 < y.worst.relative
+    assert abs(y.worst.analytic) <= 50 < abs(y.worst.numeric)  # what it is, and what a linear one would be
 
 
 @pytest.mark.parametrize("insists", ["f", "the backward"])
