@@ -130,7 +130,8 @@ def test_a_whole_sequence_at_once_is_cut_too(name):
     anew = tree.map(lambda leaf: 0.5 * leaf, state)
 
     def at_once(cell, xs, state, anew):
-        return cell.parallel(xs, state, resets=flags, reset_state=anew)
+        with tier("numpy"):  # native code runs the loop
+            return cell.parallel(xs, state, resets=flags, reset_state=anew)
 
     def step_by_step(cell, xs, state, anew):
         return scan(cell, state, xs, engine="python", resets=flags, reset_state=anew)[::-1]
@@ -140,7 +141,7 @@ def test_a_whole_sequence_at_once_is_cut_too(name):
         loss = lambda *given, run=run: weighted(run(*given), weights)
         found.append((run(cell, xs, state, anew), minirnn.grad(loss, argnums=(0, 1, 2, 3))(cell, xs, state, anew)))
     assert_close(*found)
-    assert_close(cell.parallel(xs, state, resets=flags), cell.parallel(xs, state, resets=flags, reset_state=state))
+    assert_close(cell.parallel(xs, state, resets=flags), at_once(cell, xs, state, state))
 
 
 # ---------------------------------------------------------------- derivatives of derivatives, and tangents

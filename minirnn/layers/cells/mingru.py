@@ -9,7 +9,7 @@ minGRU                                      minLSTM
 
 x: (B, I), h: (B, H); minGRU: w (2H, I), b (2H,) in the order z, h; minLSTM: w (3H, I), b (3H,) in the order f, i, h.
 
-For long sequences, where training by `parallel` pays. minLSTM's ratio is computed as the sigmoid of the difference of
+For long sequences, whose time all processors share out. minLSTM's ratio is computed as the sigmoid of the difference of
 the gates' logarithms, as in the paper's appendix, so that it holds where both gates round to zero.
 """
 

@@ -24,7 +24,7 @@ from numpy.typing import DTypeLike
 from minirnn.checks import check_positive
 from minirnn.functional import linear, sigmoid, split, tanh
 from minirnn.layers.cells.associative_scan import linear_scan
-from minirnn.layers.cells.linear_recurrence import begun_anew, check_cuts, check_sequence, last
+from minirnn.layers.cells.linear_recurrence import begun_anew, by_native_loop, check_cuts, check_sequence, last
 from minirnn.layers.cells.parameters import declare
 from minirnn.layers.cells.registry import register
 from minirnn.layers.recurrent import Cell
@@ -96,6 +96,9 @@ class QRNN(Cell):
         """
         c, past = state = check_sequence(self, xs, state)
         cut = check_cuts(self, xs, state, resets, reset_state)
+        found = by_native_loop(self, xs, state, resets, reset_state)
+        if found is not None:
+            return found
         before = self._before(xs, past, cut)
         seen = np.concatenate([*[array[: len(xs)] for array in before], xs], axis=-1)
         f, b, o = self.coefficients(seen)

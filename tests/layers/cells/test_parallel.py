@@ -1,5 +1,6 @@
 """linear_scan against the loop it stands for, in values and all derivatives; `parallel` against the step by step."""
 
+import sys
 import warnings
 
 import autograd.numpy as np
@@ -10,6 +11,7 @@ import minirnn
 from minirnn import Recurrent, cells, tree
 from minirnn.gradcheck import gradcheck
 from minirnn.layers.cells.associative_scan import METHODS, linear_scan, multiply_pairs
+from minirnn.tier import tier
 
 LINEAR = [name for name in cells.names() if hasattr(cells.get(name), "parallel")]
 METHOD = pytest.mark.parametrize("method", METHODS)
@@ -136,6 +138,15 @@ def cell(request, rng):
     return cells.small(request.param, rng=rng)
 
 
+@pytest.fixture(params=["numpy", "native"])
+def on_tier(request):
+    """`parallel` is linear_scan on NumPy, and the loop where that is native code."""
+    if request.param == "native":
+        pytest.importorskip("llvmlite", reason="llvmlite is not installed: pip install 'minirnn[fast]'")
+    with tier(request.param):
+        yield request.param
+
+
 def sequence(cell, rng, steps=6, batch=2):
     xs = rng.standard_normal((steps, batch, cell.input_size)).astype(cell.dtype)
     state = tree.map(lambda leaf: leaf + rng.standard_normal(leaf.shape).astype(leaf.dtype), cell.initial_state(batch))
@@ -147,7 +158,7 @@ def test_the_linear_cells_are_these():
 
 
 @pytest.mark.parametrize("steps", [1, 6, 70])
-def test_parallel_is_step_by_step_in_outputs_states_and_gradients(cell, rng, steps):
+def test_parallel_is_step_by_step_in_outputs_states_and_gradients(cell, rng, steps, on_tier):
     xs, state = sequence(cell, rng, steps)
     weights = tree.map(lambda leaf: rng.standard_normal(leaf.shape), cell.parallel(xs, state))
 
@@ -160,7 +171,19 @@ def test_parallel_is_step_by_step_in_outputs_states_and_gradients(cell, rng, ste
         (_, found), gradients = minirnn.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True)(cell, xs, state)
         return found, gradients
 
-    close(both(lambda cell, xs, state: cell.parallel(xs, state)), both(lambda cell, *given: Recurrent(cell)(*given)))
+    slow = lambda cell, *given: Recurrent(cell, engine="python")(*given)
+    close(both(lambda cell, xs, state: cell.parallel(xs, state)), both(slow))
+
+
+@pytest.mark.parametrize("engine", ["auto", "python"])
+def test_parallel_is_the_loop_where_that_is_native_and_nobody_asks_for_another(cell, rng, on_tier, engine, monkeypatch):
+    scanned = []
+    module = sys.modules[type(cell).parallel.__module__]
+    run = module.linear_scan
+    monkeypatch.setattr(module, "linear_scan", lambda *given, **how: scanned.append(1) or run(*given, **how))
+    with minirnn.engine(engine):
+        cell.parallel(*sequence(cell, rng))
+    assert bool(scanned) == (on_tier == "numpy" or engine == "python")
 
 
 def test_parallel_starts_at_zeros_and_goes_on_from_a_state(cell, rng):
@@ -172,7 +195,7 @@ def test_parallel_starts_at_zeros_and_goes_on_from_a_state(cell, rng):
     close((onp.concatenate([first, second]), last), (outputs, final))
 
 
-def test_parallel_over_no_steps_leaves_the_state(cell, rng):
+def test_parallel_over_no_steps_leaves_the_state(cell, rng, on_tier):
     xs, state = sequence(cell, rng, steps=0)
     outputs, final = cell.parallel(xs, state)
     assert outputs.shape == (0, 2, cell.hidden_size)
