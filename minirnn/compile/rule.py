@@ -12,6 +12,7 @@ from minirnn.call import Call
 from minirnn.compile import sequence
 from minirnn.compile.moving import Gradient, Moving, are_floats
 from minirnn.compile.order import Order
+from minirnn.compile.packing import Packing
 from minirnn.compile.program import Program
 from minirnn.module import Array
 from minirnn.transform import jvp
@@ -66,25 +67,25 @@ class Compiled(bundle.Rule):
         """The state made anew."""
         return self.call.rebuild_state(arrays[self.first_anew : self.first_parameter])
 
-    def _problem(self, arrays: Sequence[Array]) -> tuple[Order, sequence.Problem]:
-        order = Order(self.call.lengths, self.call.steps, self.call.reverse)
+    def _problem(self, arrays: Sequence[Array]) -> tuple[Order | Packing, sequence.Problem]:
+        call, program = self.call, self.program
+        order = sequence.ordered(program, call.lengths, (call.steps, call.batch), call.reverse)
         xs = [order.there(array) for array in arrays[: self.first_state]]
         given, fresh = arrays[self.first_parameter :], arrays[self.first_anew : self.first_parameter]
-        anew = [np.ascontiguousarray(array) for array in fresh]
-        begins = None if self.call.anew is None else order.begins(self.call.anew.begins)
-        return order, sequence.Problem(self.program, given, xs, order.outside, self.every, begins, anew)
+        anew = [np.ascontiguousarray(order.rows(array)) for array in fresh]
+        begins = None if call.anew is None else order.begins(call.anew.begins)
+        packing = order if isinstance(order, Packing) else None
+        return order, sequence.Problem(program, given, xs, self.every, packing, begins, anew)
 
     def forward(self, arrays: Sequence[Array], keep: bool) -> tuple[tuple[Array, ...], Any]:
-        (order, problem), states = self._problem(arrays), arrays[self.first_state : self.first_anew]
-        shape, leaves = arrays[0].shape[:2], self.program.layout.outputs
-        outputs = [np.empty((*shape, *leaf.shape), leaf.dtype) for leaf in leaves]
+        (order, problem), given = self._problem(arrays), arrays[self.first_state : self.first_anew]
+        states = [order.rows(array) for array in given]
+        outputs = [order.room(leaf.shape, leaf.dtype) for leaf in self.program.layout.outputs]
         final = [np.empty(array.shape, array.dtype) for array in states]
-        ordered = outputs if order.outside is not None else [order.there(array) for array in outputs]
         with order.quiet():
-            cache = sequence.forward(problem, states, ordered, final, keep)
-        if order.outside is not None:
-            outputs = [order.back(array) for array in outputs]
-        return (*outputs, *final), (order, problem, cache) if keep else None
+            cache = sequence.forward(problem, states, outputs, final, keep)
+        results = [*map(order.back, outputs), *map(order.held, given, final)]
+        return tuple(results), (order, problem, cache) if keep else None
 
     def backward(
         self, arrays: Sequence[Array], cache: Any, cotangents: Sequence[Any], wanted: Sequence[int]
@@ -92,30 +93,30 @@ class Compiled(bundle.Rule):
         order, problem, kept = cache
         layout, count = self.program.layout, len(self.program.layout.outputs)
         d_outputs = [
-            None if g is None else order.only_inside(g)
+            None if g is None else order.there(g)
             for g, leaf in zip(cotangents[:count], layout.outputs, strict=True)
             if leaf.dtype.kind == "f"
         ]
-        d_final = [g for g, leaf in zip(cotangents[count:], layout.states, strict=True) if leaf.dtype.kind == "f"]
+        d_left = [g for g, leaf in zip(cotangents[count:], layout.states, strict=True) if leaf.dtype.kind == "f"]
+        d_final = [None if g is None else order.rows(g) for g in d_left]
         asked = set(wanted)
         d_xs = {
-            i: np.empty(arrays[i].shape, leaf.dtype) if i in asked else None
+            i: order.room(leaf.shape, leaf.dtype) if i in asked else None
             for i, leaf in enumerate(layout.inputs)
             if leaf.dtype.kind == "f"
         }
-        ordered = list(d_xs.values())
-        if order.outside is None:
-            ordered = [None if d is None else order.there(d) for d in ordered]
-        of_parameters = any(i >= self.first_parameter for i in asked)
+        of_parameters, rooms = any(i >= self.first_parameter for i in asked), list(d_xs.values())
         with order.quiet():
-            d_first, d_anew, gradients = sequence.backward(problem, kept, d_outputs, d_final, ordered, of_parameters)
-        if order.outside is not None:
-            if not all(np.isfinite(g).all() for g in gradients if g is not None):
-                return list(super().backward(arrays, None, cotangents, wanted))  # a state that is held: see Order
-            d_xs = {i: None if d is None else order.back(d) for i, d in d_xs.items()}
+            d_first, d_anew, gradients = sequence.backward(problem, kept, d_outputs, d_final, rooms, of_parameters)
+        pads = problem.packing is not None and problem.packing.pads
+        if pads and not all(np.isfinite(g).all() for g in gradients if g is not None):
+            return list(super().backward(arrays, None, cotangents, wanted))  # a state that is held: see Packing
+        found: dict[int, Any] = {i: None if d is None else order.back(d) for i, d in d_xs.items()}
         floats = [i for i, leaf in enumerate(layout.states, self.first_state) if leaf.dtype.kind == "f"]
-        found = {**d_xs, **dict(zip(floats, d_first, strict=True))}
-        found |= {i + len(layout.states): d for i, d in zip(floats, d_anew, strict=False)}
+        for i, d, left in zip(floats, d_first, d_left, strict=True):
+            found[i] = order.held(np.zeros_like(arrays[i]) if left is None else left, d)
+        for i, d in zip(floats, d_anew, strict=False):
+            found[i + len(layout.states)] = order.held(np.zeros_like(arrays[i]), d)
         found |= dict(enumerate(gradients, self.first_parameter))
         return _apart([found[i] for i in wanted])
 

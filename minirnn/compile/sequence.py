@@ -1,19 +1,23 @@
 """A whole sequence through a compiled cell: shares of the batch, blocks of steps, checkpoints.
 
-A share is some rows of the batch, one a thread, where rows of the batch never meet; a block is as many steps as fit
-into the cache; with `every`, only every k-th state is kept and the steps behind it are run again when the backward pass
-comes to them. Time runs forward here: a reversed sequence comes as flipped views.
+A share is some rows of the batch, one a thread, where rows of the batch never meet; its spans are steps of all of them,
+or, where sequences differ in length, of those that have begun; a block is as many steps as fit into the cache; with
+`every`, only every k-th state is kept and the steps behind it are run again when the backward pass comes to them. Time
+runs forward here: a reversed sequence comes as flipped views.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minirnn import threads
+from minirnn.compile.order import Order
+from minirnn.compile.packing import Packing
 from minirnn.compile.program import Program
-from minirnn.compile.shares import Rows, Task, Work, each_in_a_thread, outside_in, rows_in
+from minirnn.compile.shares import Task, Work, each_in_a_thread
+from minirnn.compile.spans import Block, Span, cut
 from minirnn.compile.tape import Beginnings, Tape
 from minirnn.compile.team import in_one_go, worthwhile
 from minirnn.compile.trace import Leaf
@@ -21,7 +25,7 @@ from minirnn.compile.workspace import Workspace
 from minirnn.module import Array
 from minirnn.reference import pieces
 
-__all__ = ["Kept", "Problem", "backward", "forward"]
+__all__ = ["Kept", "Problem", "backward", "forward", "ordered"]
 
 Arrays = Sequence[Any]
 
@@ -32,43 +36,40 @@ SHARE = 3e6  # multiplications and additions that are worth a thread of their ow
 
 
 class Problem(NamedTuple):
-    """One call. xs: (T, B, ...) each, in the order of the steps; outside: (T, B, 1), True where nothing is run and the
-    state is held: xs hold something there all the same, and d_outputs are 0 there. begins: (T, B, 1), before which
-    steps the state becomes that of `anew`, (B, ...) each. whole: no thread has rows of its own."""
+    """One call. xs: (T, B, ...) each, in the order of the steps, or packed; begins: (T, B, 1), before which steps the
+    state becomes that of `anew`, (B, ...) each. whole: no thread has rows of its own."""
 
     program: Program
     parameters: Arrays
     xs: Arrays
-    outside: Array | None
     every: int | None
+    packing: Packing | None = None
     begins: Array | None = None
     anew: Arrays = ()
     whole: bool = False
 
     @property
     def steps(self) -> int:
-        return int(self.xs[0].shape[0])
+        return int(self.xs[0].shape[0] if self.packing is None else self.packing.steps)
 
     @property
     def batch(self) -> int:
-        return int(self.xs[0].shape[1])
-
-    def pieces(self) -> list[Rows]:
-        return list(pieces(self.steps, self.every or self.steps))
+        return int(self.xs[0].shape[1] if self.packing is None else self.packing.batch)
 
     def by_team(self) -> "Problem":
         """The same, run by all threads together, where that is better than rows of its own for each."""
-        if self.program.team is None or not worthwhile(self.program, self.steps, self.batch):
+        packed = self.packing is not None and len(self.packing.shares) > 1
+        if packed or self.program.team is None or not worthwhile(self.program, self.steps, self.batch):
             return self
         xs = [np.ascontiguousarray(array) for array in self.xs]  # copies between blocks would part them
         return self._replace(program=self.program.team.program(), xs=xs, whole=True)
 
-    def shares(self) -> list[Rows]:
-        if self.whole or not (self.program.native and self.program.layout.row_wise):
-            return [(0, self.batch)]
-        work = self.program.layout.work * self.steps * self.batch / 2
-        count = max(1, min(threads.get_num_threads(), self.batch, int(work / SHARE)))
-        return [(self.batch * k // count, self.batch * (k + 1) // count) for k in range(count)]
+    def shares(self) -> list[list[Span]]:
+        if self.packing is not None:
+            return self.packing.shares
+        count = 1 if self.whole else shares_for(self.program, self.steps * self.batch, self.batch)
+        ends = [self.batch * k // count for k in range(count + 1)]
+        return [[Span(0, self.steps, rows)] for rows in pairwise(ends)]
 
     def run(self, share: Callable[[Any], Work], items: Sequence[Any]) -> list[Any]:
         """What the shares give; one that all threads run together runs in one go."""
@@ -77,26 +78,41 @@ class Problem(NamedTuple):
     def tape(self, memory: Workspace, steps: int, count: int) -> Tape:
         return Tape.in_memory(self.program.layout, memory, steps, count, self.begins is not None)
 
-    def anew_in(self, now: slice, rows: Rows, given: Arrays, d_anew: Arrays = ()) -> Beginnings | None:
+    def anew_in(self, block: Block, given: Arrays, d_anew: Arrays = ()) -> Beginnings | None:
         """What a block is told of sequences that begin within it."""
         if self.begins is None:
             return None
-        return Beginnings(self.begins[now, rows[0] : rows[1]], [a[rows[0] : rows[1]] for a in self.anew], given, d_anew)
+        states, d_states = [array[block.rows] for array in self.anew], [array[block.rows] for array in d_anew]
+        return Beginnings(block.of(self.begins), states, given, d_states)
 
     def block_steps(self, rows: int, backward: bool) -> int:
         return max(1, BLOCK_NUMBERS[self.program.native] // (rows * self.program.layout.widths[backward]))
 
 
+def shares_for(program: Program, rows: int, batch: int) -> int:
+    """How many threads have rows of their own, of as many rows of all steps."""
+    if not (program.native and program.layout.row_wise):
+        return 1
+    return max(1, min(threads.get_num_threads(), batch, int(program.layout.work * rows / 2 / SHARE)))
+
+
+def ordered(program: Program, lengths: Array | None, shape: tuple[int, int], reverse: bool) -> Order | Packing:
+    """How a call's arrays of (T, B) and of these lengths, not all 0, are run."""
+    if lengths is None or lengths.min() == shape[0]:
+        return Order(shape, reverse)
+    batch = int(np.count_nonzero(lengths))
+    alone = worthwhile(program, int(lengths.max()), batch)
+    count = 1 if alone else shares_for(program, int(lengths.sum()), batch)
+    return Packing(lengths, shape, reverse, count, program.layout.work / 2)
+
+
 class Kept(NamedTuple):
-    """One share's cache: all states and stored values, or the states at the start of every piece."""
+    """One share's cache: the spans, or their pieces, with the tape of each; or with what each began with."""
 
-    rows: Rows
+    spans: list[Span]
     memory: Workspace | None
-    tape: Tape
-    starts: list[Array]
-
-
-_NO_TAPE = Tape([], [], [])
+    tapes: list[Tape]
+    starts: list[list[Array]]
 
 
 # ---------------------------------------------------------------- forward
@@ -105,64 +121,67 @@ def forward(problem: Problem, state: Arrays, outputs: Arrays, final: Arrays, kee
     problem = problem.by_team()
     once = problem.program.once_forward(problem.parameters)
 
-    def share(rows: Rows) -> Work:
-        work, memory, tape = Workspace("compiled work"), None, _NO_TAPE
-        starts: list[Array] = []
-        spans, count = problem.pieces(), rows[1] - rows[0]
+    def share(spans: list[Span]) -> Work:
+        work, spans = Workspace("compiled work"), cut(spans, problem.every)
+        memory, tapes = None, list[Tape]()
+        starts: list[list[Array]] = []
         if keep and problem.every is None:
             memory = Workspace("compiled tape")
-            tape = problem.tape(memory, problem.steps, count)
-        elif keep:
-            starts = [np.empty((len(spans), count, *a.shape[1:]), a.dtype) for a in state]
-        entering: Arrays = [array[rows[0] : rows[1]] for array in state]
+            shapes = [(span.steps, span.width) for span in spans]
+            tapes = Tape.of_spans(problem.program.layout, memory, shapes, problem.begins is not None)
+        lo, hi = spans[0].rows
+        entering: Arrays = [array[lo:hi] for array in state]
         for k, span in enumerate(spans):
-            for kept, array in zip(starts, entering, strict=False):
-                kept[k] = array
-            entering = yield from _piece(problem, once, rows, span, entering, tape, outputs, work)
+            if k:
+                yield []  # this span begins where the one before it ends
+            if span.rows[1] > hi:  # further rows join those that have begun
+                joining = [array[hi : span.rows[1]] for array in state]
+                entering, hi = list(map(np.concatenate, zip(entering, joining, strict=True))), span.rows[1]
+            if keep and memory is None:
+                starts.append([np.array(array) for array in entering])
+            tape = None if memory is None else tapes[k]
+            entering = yield from _run(problem, once, span, entering, tape, outputs, work)
         yield []
         for array, last in zip(final, entering, strict=True):
-            array[rows[0] : rows[1]] = last
-        return Kept(rows, memory, tape, starts)
+            array[lo:hi] = last
+        return Kept(spans, memory, tapes, starts)
 
     kept = problem.run(share, problem.shares())
     return kept if keep else []
 
 
-def _piece(
+def _run(
     problem: Problem,
     once: Any,
-    rows: Rows,
-    span: Rows,
+    span: Span,
     entering: Arrays,
-    tape: Tape,
+    tape: Tape | None,
     outputs: Arrays | None,
     work: Workspace,
 ) -> Work:
-    """Run the steps of a piece of a share; the state behind them, in borrowed memory."""
-    count, keep, (start, stop) = rows[1] - rows[0], tape is not _NO_TAPE, span
+    """Run the steps of a span; the state behind them, in borrowed memory."""
+    count = span.width
     length = problem.block_steps(count, False)
-    if problem.whole and not keep:  # each is a call of its own, for which threads are woken
+    if problem.whole and tape is None:  # each is a call of its own, for which threads are woken
         length *= 4
-    scratch = _NO_TAPE if keep else problem.tape(work, min(length, stop - start), count)
+    held = problem.tape(work, min(length, span.steps), count) if tape is None else tape
     leaves = problem.program.layout.outputs
-    for first, last in pieces(stop - start, length):
-        n, now = last - first, slice(start + first, start + last)
-        s, given, k = tape.block(first, last, count) if keep else scratch.block(0, n, count)
-        if not keep or first == 0:
+    for first, last in pieces(span.steps, length):
+        n = last - first
+        s, given, k = held.block(*((0, n) if tape is None else (first, last)), count)
+        if tape is None or first == 0:
             for array, came in zip(s, entering, strict=True):
                 array[:count] = came
-        outside = outside_in(problem.outside, now, rows)
-        x, calls = _all_rows_in(problem.xs, now, rows, work, "x")
-        y = [_rows_out(outputs, i, now, rows, leaf, work) for i, leaf in enumerate(leaves)]
-        anew = problem.anew_in(now, rows, given)
+        block = span.block(first, last)
+        x, calls = _all_rows_in(problem.xs, block, work)
+        places: Arrays = [None] * len(leaves) if outputs is None else outputs
+        y = _all_rows_out(places, leaves, block, work, "y")
+        told = block.outside, problem.anew_in(block, given)
         run = problem.program.forward(
-            n, count, problem.parameters, once, x, s, k, y, keep, _flat(outside), anew, work.array
+            n, count, problem.parameters, once, x, s, k, y, tape is not None, *told, work.array
         )
-        calls.append(_with_its_blas(problem, count, run))
-        if outputs is not None:
-            calls += _delivery(y, outputs, now, rows)
-        yield calls
-        if not keep:
+        yield [*calls, _with_its_blas(problem, count, run), *_delivery(y, places, block)]
+        if tape is None:
             yield []  # the next block begins where this one ended
         entering = [array[n * count : (n + 1) * count] for array in s]
     return list(entering)
@@ -179,10 +198,6 @@ def _with_its_blas(problem: Problem, count: int, run: Task) -> Task:
             run()
 
     return held
-
-
-def _flat(outside: Array | None) -> Array | None:
-    return None if outside is None else outside.reshape(-1, 1)
 
 
 # ---------------------------------------------------------------- backward
@@ -206,44 +221,48 @@ def backward(
     d_first = [np.empty((problem.batch, *leaf.shape), leaf.dtype) for leaf in floats]
     d_anew = [np.zeros_like(d) for d in d_first] if problem.begins is not None else []
     wants = (any(d is not None for d in d_xs), want_parameters)
+    floats_of_x = [leaf for leaf in layout.inputs if leaf.dtype.kind == "f"]
+    no_x: Arrays = [None] * len(floats_of_x)
 
     def share(kept: Kept) -> Work:
-        lo, hi = kept.rows
-        count, work, memory = hi - lo, Workspace("compiled work"), Workspace("compiled again")
+        work, memory = Workspace("compiled work"), Workspace("compiled again")
         empty = np.empty if layout.row_wise else np.zeros
         sums = [empty(leaf.shape, leaf.dtype) for leaf in layout.sums] if want_parameters or not layout.row_wise else []
-        d = [work.array(f"d {k}", (2 * count, *leaf.shape), leaf.dtype) for k, leaf in enumerate(floats)]
-        for array, came in zip(d, d_final, strict=True):
-            array[:count] = 0 if came is None else came[lo:hi]
-        starts, d_of_anew = True, [array[lo:hi] for array in d_anew]
-        for k, (start, stop) in reversed(list(enumerate(problem.pieces()))):
-            tape = kept.tape
+        lo, hi = kept.spans[-1].rows
+        room = [work.array(f"d {k}", (2 * (hi - lo), *leaf.shape), leaf.dtype) for k, leaf in enumerate(floats)]
+        for array, came in zip(room, d_final, strict=True):
+            array[: hi - lo] = 0 if came is None else came[lo:hi]
+        starts = True
+        for k, span in reversed(list(enumerate(kept.spans))):
+            count = span.width
+            if span is not kept.spans[-1]:
+                yield []  # what follows reads what the span behind this one has made, or writes to where that lies
+            for array, d_state in zip(d_first, room, strict=True):  # of rows that have joined here
+                array[span.rows[1] : hi] = d_state[count : hi - lo]
+            hi, d = span.rows[1], [array[: 2 * count] for array in room]
             if again is not None:
-                tape = problem.tape(memory, stop - start, count)
-                entering = [array[k] for array in kept.starts]
-                yield from _piece(problem, again, kept.rows, (start, stop), entering, tape, None, work)
-            for first, last in reversed(list(pieces(stop - start, problem.block_steps(count, True)))):
-                now, n = slice(start + first, start + last), last - first
-                outside = outside_in(problem.outside, now, kept.rows)
-                x, calls = _all_rows_in(problem.xs, now, kept.rows, work, "x")
-                y, more = _d_outputs(problem, d_outputs, now, kept.rows, work)
-                dx = _d_inputs(problem, d_xs, now, kept.rows, work) if wants[0] else _no_d_inputs(problem)
+                tape = problem.tape(memory, span.steps, count)
+                yield from _run(problem, again, span, kept.starts[k], tape, None, work)
+            else:
+                tape = kept.tapes[k]
+            for first, last in reversed(list(pieces(span.steps, problem.block_steps(count, True)))):
+                block = span.block(first, last)
+                x, calls = _all_rows_in(problem.xs, block, work)
+                y, more = _d_outputs(problem, d_outputs, block, work)
+                of_x = _all_rows_out(d_xs, floats_of_x, block, work, "dx") if wants[0] else no_x
+                written = iter(of_x)
+                dx = [next(written) if leaf.dtype.kind == "f" else None for leaf in layout.inputs]
                 s, given, held = tape.block(first, last, count)
-                moving, anew = (y, d, dx, sums, starts, wants), problem.anew_in(now, kept.rows, given, d_of_anew)
+                told = block.outside, problem.anew_in(block, given, d_anew)
+                moving = y, d, dx, sums, starts, wants
                 run = program.backward(
-                    n, count, problem.parameters, once, x, s, held, *moving, _flat(outside), anew, work.array
+                    last - first, count, problem.parameters, once, x, s, held, *moving, *told, work.array
                 )
-                calls += [*more, _with_its_blas(problem, count, run)]
                 starts = False
-                if wants[0]:
-                    floats_of_x = [a for a, leaf in zip(dx, layout.inputs, strict=True) if leaf.dtype.kind == "f"]
-                    calls += _delivery(floats_of_x, d_xs, now, kept.rows)
-                yield calls
-            if again is not None:
-                yield []  # the piece before this one is written where this one lies
+                yield [*calls, *more, _with_its_blas(problem, count, run), *_delivery(of_x, d_xs, block)]
         yield []
-        for array, last_d in zip(d_first, d, strict=True):
-            array[lo:hi] = last_d[:count]
+        for array, d_state in zip(d_first, room, strict=True):
+            array[lo:hi] = d_state[: hi - lo]
         return sums
 
     total, *others = problem.run(share, cache)
@@ -254,59 +273,31 @@ def backward(
     return d_first, d_anew, gradients
 
 
-def _d_outputs(
-    problem: Problem, d_outputs: Arrays, now: slice, rows: Rows, work: Workspace
-) -> tuple[list[Array], list[Task]]:
+def _d_outputs(problem: Problem, d_outputs: Arrays, block: Block, work: Workspace) -> tuple[list[Array], list[Task]]:
     leaves = [leaf for leaf in problem.program.layout.outputs if leaf.dtype.kind == "f"]
-    found, calls, count = [], list[Task](), (now.stop - now.start) * (rows[1] - rows[0])
+    found, calls = [], list[Task]()
     for k, (leaf, given) in enumerate(zip(leaves, d_outputs, strict=True)):
         if given is None:
-            array = work.array(f"d_output {k}", (count, *leaf.shape), leaf.dtype)
+            array = work.array(f"d_output {k}", (block.n * block.b, *leaf.shape), leaf.dtype)
             array[...] = 0
         else:
-            array, more = rows_in(given, now, rows, None, work, f"d_output {k}")
+            array, more = block.rows_in(given, work, f"d_output {k}", only_inside=True)
             calls += more
         found.append(array)
     return found, calls
 
 
-def _d_inputs(problem: Problem, d_xs: Arrays, now: slice, rows: Rows, work: Workspace) -> list[Any]:
-    """Where the generated code writes the inputs' cotangents: None for inputs that are no floats."""
-    given = iter(range(len(d_xs)))
-    leaves = problem.program.layout.inputs
-    return [
-        _rows_out(d_xs, next(given), now, rows, leaf, work, "dx") if leaf.dtype.kind == "f" else None for leaf in leaves
-    ]
-
-
-def _no_d_inputs(problem: Problem) -> list[Any]:
-    return [None] * len(problem.program.layout.inputs)
-
-
 # ---------------------------------------------------------------- blocks
-def _all_rows_in(arrays: Arrays, now: slice, rows: Rows, work: Workspace, name: str) -> tuple[list[Array], list[Task]]:
-    pairs = [rows_in(array, now, rows, None, work, f"{name} {i}") for i, array in enumerate(arrays)]
+def _all_rows_in(arrays: Arrays, block: Block, work: Workspace) -> tuple[list[Array], list[Task]]:
+    pairs = [block.rows_in(array, work, f"x {i}") for i, array in enumerate(arrays)]
     return [array for array, _ in pairs], [call for _, calls in pairs for call in calls]
 
 
-def _rows_out(
-    arrays: Arrays | None, k: int, now: slice, rows: Rows, leaf: Leaf, work: Workspace, what: str = "y"
-) -> Array:
-    """Rows to write a block into: a view of the k-th array where it is contiguous there, and otherwise borrowed."""
-    if arrays is not None and arrays[k] is not None:
-        block = arrays[k][now, rows[0] : rows[1]]
-        if block.flags.c_contiguous:
-            return block.reshape(block.shape[0] * block.shape[1], *block.shape[2:])
-    return work.array(f"{what} {k}", ((now.stop - now.start) * (rows[1] - rows[0]), *leaf.shape), leaf.dtype)
+def _all_rows_out(arrays: Arrays, leaves: Sequence[Leaf], block: Block, work: Workspace, name: str) -> list[Array]:
+    pairs = enumerate(zip(arrays, leaves, strict=True))
+    return [block.rows_out(array, leaf.shape, leaf.dtype, work, f"{name} {k}") for k, (array, leaf) in pairs]
 
 
-def _delivery(y: Arrays, arrays: Arrays, now: slice, rows: Rows) -> list[Task]:
-    """The calls that bring what was written into borrowed rows to its place."""
-    calls: list[Task] = []
-    for flat, array in zip(y, arrays, strict=True):
-        if array is None:
-            continue
-        block = array[now, rows[0] : rows[1]]
-        if not block.flags.c_contiguous:
-            calls.append(partial(np.copyto, block, flat.reshape(block.shape)))
-    return calls
+def _delivery(written: Arrays, arrays: Arrays, block: Block) -> list[Task]:
+    pairs = zip(written, arrays, strict=True)
+    return [call for rows, array in pairs for call in block.delivery(rows, array)]

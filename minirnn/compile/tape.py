@@ -22,14 +22,32 @@ class Tape(NamedTuple):
     stored: list[Array]
 
     @staticmethod
-    def in_memory(layout: Layout, memory: Workspace, steps: int, count: int, anew: bool) -> "Tape":
-        """anew: whether states are made anew before some steps."""
+    def in_memory(
+        layout: Layout, memory: Workspace, steps: int, count: int, anew: bool, more: int | None = None
+    ) -> "Tape":
+        """anew: whether states are made anew before some steps; more: rows of states before the first step, by default
+        as many as any step has."""
+        rows = steps * count
 
-        def arrays(leaves: Sequence[Leaf], steps: int, what: str) -> list[Array]:
-            return [memory.array(f"{what} {k}", (steps * count, *l.shape), l.dtype) for k, l in enumerate(leaves)]
+        def arrays(leaves: Sequence[Leaf], rows: int, what: str) -> list[Array]:
+            return [memory.array(f"{what} {k}", (rows, *leaf.shape), leaf.dtype) for k, leaf in enumerate(leaves)]
 
-        given = arrays(layout.states, steps, "given") if anew else []
-        return Tape(arrays(layout.states, steps + 1, "state"), given, arrays(layout.stored, steps, "stored"))
+        given = arrays(layout.states, rows, "given") if anew else []
+        states = arrays(layout.states, rows + (count if more is None else more), "state")
+        return Tape(states, given, arrays(layout.stored, rows, "stored"))
+
+    @staticmethod
+    def of_spans(layout: Layout, memory: Workspace, spans: Sequence[tuple[int, int]], anew: bool) -> "list[Tape]":
+        """One each for (steps, count), behind one another."""
+        rows = sum(steps * count for steps, count in spans)
+        whole = Tape.in_memory(layout, memory, 1, rows, anew, sum(count for _, count in spans))
+        tapes, at, state_at = list[Tape](), 0, 0
+        for steps, count in spans:
+            these, with_first = slice(at, at + steps * count), slice(state_at, state_at + (steps + 1) * count)
+            given, stored = [array[these] for array in whole.given], [array[these] for array in whole.stored]
+            tapes.append(Tape([array[with_first] for array in whole.states], given, stored))
+            at, state_at = these.stop, with_first.stop
+        return tapes
 
     def block(self, first: int, last: int, count: int) -> "Tape":
         """The steps from `first` on, to before `last`."""

@@ -17,7 +17,7 @@ from minirnn import reference, tree, untraced
 from minirnn.boxes import unboxed
 from minirnn.compile import sequence
 from minirnn.compile.errors import CannotCompile
-from minirnn.compile.order import Order
+from minirnn.compile.packing import Packing
 from minirnn.compile.program import Program
 from minirnn.transform import silent_vjp
 
@@ -159,16 +159,19 @@ def _compiled(
     columns, states = tree.leaves(xs), tree.leaves(state)
     parameters = leaves[len(columns) + len(states) :]
     steps, batch = columns[0].shape[:2]
-    order = Order(lengths, steps, False)
-    problem = sequence.Problem(program, parameters, [order.there(array) for array in columns], order.outside, None)
-    outputs = [np.empty((steps, batch, *leaf.shape), leaf.dtype) for leaf in layout.outputs]
+    order = sequence.ordered(program, lengths, (steps, batch), False)
+    packing = order if isinstance(order, Packing) else None
+    problem = sequence.Problem(program, parameters, [order.there(array) for array in columns], None, packing)
+    outputs = [order.room(leaf.shape, leaf.dtype) for leaf in layout.outputs]
     final = [np.empty_like(array) for array in states]
-    kept = sequence.forward(problem, states, outputs, final, True)
-    found = [array for array in (*map(order.back, outputs), *final) if array.dtype.kind == "f"]
+    kept = sequence.forward(problem, [order.rows(array) for array in states], outputs, final, True)
+    results = [*map(order.back, outputs), *map(order.held, states, final)]
+    found = [array for array in results if array.dtype.kind == "f"]
     count = sum(leaf.dtype.kind == "f" for leaf in layout.outputs)
-    d_xs = [np.empty_like(a) for a in columns if a.dtype.kind == "f"]
-    d_outputs = [order.only_inside(g) for g in cotangents[:count]]
-    d_state, _, d_parameters = sequence.backward(problem, kept, d_outputs, cotangents[count:], d_xs, True)
+    d_xs = [order.room(leaf.shape, leaf.dtype) for leaf in layout.inputs if leaf.dtype.kind == "f"]
+    d_outputs, d_final = [order.there(g) for g in cotangents[:count]], cotangents[count:]
+    d_rows, _, d_parameters = sequence.backward(problem, kept, d_outputs, list(map(order.rows, d_final)), d_xs, True)
+    d_state = map(order.held, d_final, d_rows)
     return found, [*map(order.back, d_xs), *d_state, *(d for d in d_parameters if d is not None)]
 
 

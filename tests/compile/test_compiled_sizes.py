@@ -63,7 +63,7 @@ def gated_problem(steps, rows):
 def blocks(given, steps=STEPS, rows=ROWS):
     """How many blocks a share of these rows makes forward and backward."""
     program = engine.program_for(Call(*given, None, False, None))
-    made = sequence.Problem(program, [], [onp.zeros((steps, rows, 1))], None, None)
+    made = sequence.Problem(program, [], [onp.zeros((steps, rows, 1))], None)
     return [-(-steps // made.block_steps(rows, backward)) for backward in (False, True)]
 
 
@@ -142,9 +142,9 @@ def test_shares_of_the_real_size(count):
         minirnn.set_num_threads(count)
         with tier("native"):
             program = engine.program_for(Call(*given, None, False, None))
-            made = sequence.Problem(program, [], [given.xs], None, None)
+            made = sequence.Problem(program, [], [given.xs], None)
             assert len(made.shares()) == count  # SHARE is crossed as often as there are threads
-            assert [row for lo, hi in made.shares() for row in range(lo, hi)] == list(range(26))
+            assert [row for (span,) in made.shares() for row in range(*span.rows)] == list(range(26))
             assert error(given, lengths=onp.arange(26) + 95) < 1e-10
     finally:
         minirnn.set_num_threads(before)

@@ -12,7 +12,6 @@ from minirnn.compile.errors import CannotCompile
 from minirnn.compile.ir import BATCH, Graph, const, evaluate, input_node, make
 from minirnn.compile.loops import direction
 from minirnn.compile.nodes import nodes_of
-from minirnn.compile.order import Order
 from minirnn.compile.passes import optimised
 from minirnn.compile.passes.algebra import algebra
 from minirnn.compile.passes.alike import alike
@@ -179,14 +178,15 @@ def agree(program, other, given):
 def results(program, given, ragged):
     """What a program computes, forward and backward; ragged: of sequences of two lengths."""
     layout, xs, states = program.layout, tree.leaves(given.xs), tree.leaves(given.state)
-    order = Order(np.array([5, 5, 3, 5]) if ragged else None, len(xs[0]), False)
-    problem_ = sequence.Problem(program, tree.leaves(given.cell), [*map(order.there, xs)], order.outside, None)
-    outputs = [np.empty((*xs[0].shape[:2], *leaf.shape), leaf.dtype) for leaf in layout.outputs]
+    order = sequence.ordered(program, np.array([5, 5, 3, 5]) if ragged else None, xs[0].shape[:2], False)
+    packing = order if ragged else None
+    problem_ = sequence.Problem(program, tree.leaves(given.cell), [*map(order.there, xs)], None, packing)
+    outputs = [order.room(leaf.shape, leaf.dtype) for leaf in layout.outputs]
     final = [np.empty_like(a) for a in states]
-    kept = sequence.forward(problem_, states, outputs, final, True)
-    d_xs = [np.empty_like(a) for a in xs if a.dtype.kind == "f"]
-    ones = [order.only_inside(np.ones_like(a)) for a in outputs], [np.ones_like(a) for a in final]
-    d_state, _, d_parameters = sequence.backward(problem_, kept, *ones, d_xs, True)
+    kept = sequence.forward(problem_, [*map(order.rows, states)], outputs, final, True)
+    d_xs = [order.room(leaf.shape, leaf.dtype) for leaf in layout.inputs if leaf.dtype.kind == "f"]
+    ones = [order.there(np.ones((*xs[0].shape[:2], *leaf.shape), leaf.dtype)) for leaf in layout.outputs]
+    d_state, _, d_parameters = sequence.backward(problem_, kept, ones, [np.ones_like(a) for a in final], d_xs, True)
     inside = [*map(order.back, outputs), *final, *map(order.back, d_xs)]
     return [*inside, *d_state, *(d for d in d_parameters if d is not None)]
 
