@@ -13,7 +13,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-BENCHMARKS = ["overhead", "layers", "resets", "ragged", "training_step", "scaling", "parallel_scan", "parallel"]
+BENCHMARKS = [
+    *("overhead", "single_steps", "layers", "resets", "ragged"),
+    *("training_step", "scaling", "parallel_scan", "parallel"),
+]
 KNOWN = [*BENCHMARKS, "first_call", "compiled", "zoo"]  # these take long, and are run by their names alone
 PACKAGES = ["minirnn", "numpy", "autograd", "llvmlite", "torch", "jax"]
 RESULTS = Path(__file__).with_name("RESULTS.md")

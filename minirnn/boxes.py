@@ -6,7 +6,7 @@ of its own, and a dead box that comes into a transform or a scan is an error.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from minirnn import tree
 from minirnn.locks import Lock
 from minirnn.module import Module
 
-__all__ = ["StaleBoxError", "check_alive", "dtype_of", "new_trace", "shape_of", "tracing", "unboxed"]
+__all__ = ["StaleBoxError", "are_alive", "check_alive", "dtype_of", "new_trace", "shape_of", "tracing", "unboxed"]
 
 
 class StaleBoxError(ValueError):
@@ -100,6 +100,16 @@ def check_alive(nesting: Any, where: str) -> None:
                 f"{where}{': ' + path if path else ''} is an array kept from a gradient that is finished. Return "
                 "what you carry from the loss (has_aux=True), which gives plain arrays, or use stop_gradient on it"
             )
+
+
+def are_alive(arrays: Iterable[Any]) -> bool:
+    """Whether check_alive passes for each of these arrays."""
+    numbers = set()
+    for array in arrays:
+        while type(array) in box_types:
+            numbers.add(array._trace)
+            array = array._value
+    return all(map(_is_alive, numbers))
 
 
 def _all_alive(nesting: Any) -> bool:

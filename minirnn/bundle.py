@@ -22,7 +22,7 @@ from autograd.tracer import Box, isbox, new_box
 from minirnn.boxes import dtype_of, shape_of, unboxed
 from minirnn.transform import jvp, silent_vjp
 
-__all__ = ["Rule", "call", "twin_backward"]
+__all__ = ["Rule", "call", "of_one", "twin_backward"]
 
 Arrays = Sequence[Any]
 
@@ -116,6 +116,19 @@ def _call_in_one_trace(rule: Rule, keep: bool, arrays: Arrays, boxed: Sequence[i
             for i, part in enumerate(bundle.parts)
         ]
     )
+
+
+def of_one(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A primitive of one array, called without autograd's search for the innermost trace where there is but one."""
+
+    def call(x: Any) -> Any:
+        if not isbox(x) or isbox(x._value):
+            return function(x)
+        value = x._value
+        y = function(value)
+        return new_box(y, x._trace, type(x._node)(y, function, (value,), {}, (0,), (x._node,)))
+
+    return call
 
 
 def _is_float(part: Any) -> bool:

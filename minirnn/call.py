@@ -3,19 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from minirnn import tree
-from minirnn.boxes import check_alive, shape_of
+from minirnn.boxes import are_alive, check_alive, shape_of
 from minirnn.checks import check_lengths, check_like, check_positive, nested_as
 from minirnn.module import Array, Module
 from minirnn.resets import Anew, begins, check_resets
 
 __all__ = ["Call"]
-
-
-def _is_plain(array: Any) -> bool:
-    return type(array) is np.ndarray
 
 
 class Call:
@@ -59,7 +53,7 @@ class Call:
         self.cell, self.state, self.xs, self.reverse, self.every = cell, state, xs, reverse, every
         self.columns, self.rebuild_xs = tree.flatten(xs)
         self.states, self.rebuild_state = tree.flatten(state)
-        if not all(map(_is_plain, [*self.columns, *self.states, *self.arrays])):
+        if not are_alive([*self.columns, *self.states, *self.arrays]):
             check_alive((state, xs), "scan")
             check_alive(cell, f"scan: {type(cell).__name__}")
         self.steps, self.batch = self._steps_and_batch()
@@ -87,11 +81,12 @@ class Call:
         shapes = [shape_of(column) for column in self.columns]
         if not shapes:
             raise ValueError("scan: xs holds no array")
-        if any(len(shape) < 2 or shape[:2] != shapes[0][:2] for shape in shapes):
+        first = shapes[0][:2]
+        if len(first) < 2 or [shape for shape in shapes if shape[:2] != first]:
             named = {path: shape_of(leaf) for path, leaf in tree.named_leaves(self.xs, "xs")}
             raise ValueError(f"scan: xs has shapes {named}; arrays (T, B, ...) with one T and one B were expected")
-        steps, batch = shapes[0][:2]
-        if any(shape_of(leaf)[:1] != (batch,) for leaf in self.states):
+        steps, batch = first
+        if [leaf for leaf in self.states if shape_of(leaf)[:1] != (batch,)]:
             path, shape = next(
                 (p, shape_of(a)) for p, a in tree.named_leaves(self.state, "state") if shape_of(a)[:1] != (batch,)
             )

@@ -57,7 +57,7 @@ def _known(name: str) -> str:
 
 def check_engine_name(name: str) -> str:
     """The name, if there is such an engine. ValueError otherwise."""
-    if _known(name) not in engine_names():
+    if name != "auto" and _known(name) not in engine_names():
         raise ValueError(f"engine={name!r} came, one of {', '.join(engine_names())} was expected")
     return name
 
@@ -72,10 +72,14 @@ def engine(name: str) -> Iterator[None]:
         _chosen.reset(token)
 
 
+def chosen() -> str:
+    """The engine of the block that runs, "auto" where there is none."""
+    return _chosen.get()
+
+
 def choose(name: str, call: Call) -> tuple[str, Run]:
     """The name of the engine that takes the call, and what runs it. ValueError: the one asked for by name cannot."""
-    name = _chosen.get() if check_engine_name(name) == "auto" else name
-    name = _known(name)
+    name = _known(_chosen.get() if check_engine_name(name) == "auto" else name)
     for candidate in _engines:
         if name in ("auto", candidate.name):
             run = candidate.prepare(call)

@@ -171,6 +171,8 @@ class Module:
     _shared: ClassVar[list[tuple[str, Any]]] = []  # attributes of the class that may hold Modules, and shall not
     _bound: bool
     _cached_plan: _Plan | None
+    _memo: Any  # what a reader found of this module, and checks before it believes it; bound copies have it too
+    _steady: Any  # how a layer's next call runs, if it is like the last one; bound copies have none
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -179,7 +181,8 @@ class Module:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
-        self.__dict__.update(_leaves={}, _aliases=set(), _children=[], _open=[], _bound=False, _cached_plan=None)
+        self.__dict__.update(_leaves={}, _aliases=set(), _children=[], _open=[], _bound=False)
+        self.__dict__.update(_cached_plan=None, _memo=None, _steady=None)
         return self
 
     # ------------------------------------------------------------------ attributes
@@ -319,7 +322,7 @@ class Module:
             held = clone.__dict__
             held.update(module.__dict__)
             held["_bound"] = True
-            held["_cached_plan"] = None
+            held["_cached_plan"] = held["_steady"] = None
             clones.append(held)
             by[id(module)] = clone
         for held in clones:
@@ -463,7 +466,7 @@ class Module:
 
     # ------------------------------------------------------------------ copies and words
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cached_plan": None}
+        return {**self.__dict__, "_cached_plan": None, "_memo": None, "_steady": None}
 
     def extra_repr(self) -> str:
         """What the tree prints in brackets behind the class name: sizes and options. Override it."""

@@ -114,8 +114,10 @@ def leaves(tree: Tree) -> list[Any]:
 def map(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
     """f(leaf, ...) in place of every leaf of `tree`. ValueError: one of `rest` is nested otherwise than `tree`."""
     found, rebuild = flatten(tree)
+    if not rest:
+        return rebuild([f(leaf) for leaf in found])
     columns = [found]
-    paths = [path for path, _ in named_leaves(tree)] if rest else []
+    paths = [path for path, _ in named_leaves(tree)]
     for other in rest:
         named = list(named_leaves(other))
         if [path for path, _ in named] != paths:

@@ -4,7 +4,7 @@ Printed code is the same for all sizes of a cell for which the loop programs are
 come with every call.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from minirnn.compile.shares import Task
 from minirnn.compile.tape import Beginnings
 from minirnn.module import Array
 
-__all__ = ["Calls", "OfParameters", "Once", "Values"]
+__all__ = ["Calls", "OfParameters", "Once", "Values", "flat"]
 
 Arrays = Sequence[Any]
 Values = dict[Node, Any]
@@ -41,15 +41,28 @@ class OfParameters:
         self._fixed = {node: node.attrs[0] for node in part.once if node.op == "const"}
         self._once = [(node, _computed(node)) for node in part.once if node.op != "const"]
         self._finish = [(node, _computed(node)) for node in part.finish]
+        read = {operand for node in part.once for operand in node.operands}
+        self.computed_with = [k for k, node in enumerate(self._parameters) if node in read]
+        place = {node: k for k, node in enumerate(part.sums)}
+        self._plain = None
+        if place.keys() >= {node for node in self._results if node is not None}:
+            self._plain = [None if node is None else place[node] for node in self._results]
 
     def known(self, parameters: Arrays) -> Values:
-        found = {**self._fixed, **dict(zip(self._parameters, parameters, strict=True))}
+        return self.known_of(dict(enumerate(parameters)))
+
+    def known_of(self, parameters: Mapping[int, Any]) -> Values:
+        """What follows from some parameters, by their number: those that anything is computed with."""
+        found = {**self._fixed, **{self._parameters[k]: array for k, array in parameters.items()}}
         _add(found, self._once)
         return found
 
-    def gradients(self, known: Values, sums: Arrays) -> list[Any]:
+    def gradients(self, parameters: Arrays, known: Values, sums: Arrays) -> list[Any]:
         """Of the parameters; None where there is none."""
-        found = {**known, **dict(zip(self.part.sums, sums, strict=True))}
+        if self._plain is not None:
+            return [None if k is None else sums[k] for k in self._plain]
+        found = {**known, **dict(zip(self._parameters, parameters, strict=True))}
+        found |= zip(self.part.sums, sums, strict=True)
         _add(found, self._finish)
         return [None if node is None else np.asarray(found[node], node.dtype) for node in self._results]
 
@@ -76,7 +89,7 @@ class Calls(OfParameters):
         self.function, self.sizes = with_slots(change(direction.function))
         self.arguments = [direction.arguments[name] for name in self.function.memory]
         self.packs = list(direction.packs)
-        self.constants = [_flat(node.attrs[0], node.dtype) for node in direction.constants]
+        self.constants = [flat(node.attrs[0], node.dtype) for node in direction.constants]
         self.dtype, self.flags = direction.dtype, FLAGS[direction.backward]
         self._kept = once_nodes(self.part)
         self._used = {argument.number for argument in self.arguments if argument.kind == "p"}
@@ -93,13 +106,13 @@ class Calls(OfParameters):
         """What follows from the parameters: a Once, or what a subclass makes of it."""
         known = self.known(parameters)
         packed, memory = self.pack([(known[node], turned) for node, turned in self.packs])
-        c = [_flat(known[node], node.dtype) for node in self._kept]
-        p = [_flat(array, array.dtype) if k in self._used else None for k, array in enumerate(parameters)]
+        c = [flat(known[node], node.dtype) for node in self._kept]
+        p = [flat(array, array.dtype) if k in self._used else None for k, array in enumerate(parameters)]
         return Once(known, {"p": p, "c": c, "packed": packed, "constant": self.constants}, memory)
 
     def finish(self, parameters: Arrays, once: Any, sums: Arrays) -> list[Any]:
         """The parameters' gradients; None where there is none."""
-        return self.gradients(once.known, sums)
+        return self.gradients(parameters, once.known, sums)
 
     def forward(
         self, n: int, b: int, p: Arrays, once: Any, x: Arrays, s: Arrays, k: Arrays, y: Arrays, keep: bool,
@@ -107,7 +120,7 @@ class Calls(OfParameters):
     ) -> Task:  # fmt: skip
         """The call that runs n steps of b rows."""
         given = {"x": x, "s": s, "k": k, "y": y, "outside": (outside,), **_beginnings(s, anew)}
-        return self.call(n, b, (keep, outside is not None, anew is not None), given, once, work)
+        return self.call(n, b, (keep, outside is not None, anew is not None, False), given, once, work)
 
     def backward(
         self, n: int, b: int, p: Arrays, once: Any, x: Arrays, s: Arrays, k: Arrays, y: Arrays, d: Arrays,
@@ -116,7 +129,7 @@ class Calls(OfParameters):
     ) -> Task:  # fmt: skip
         given = {"x": x, "s": s, "k": k, "y": y, "d": d, "dx": dx, "sums": sums, "outside": (outside,)}
         given |= _beginnings(s, anew)
-        return self.call(n, b, (starts, *wants, outside is not None, anew is not None), given, once, work)
+        return self.call(n, b, (starts, *wants, outside is not None, anew is not None, False), given, once, work)
 
 
 def _beginnings(s: Arrays, anew: Beginnings | None) -> dict[str, Arrays]:
@@ -126,5 +139,5 @@ def _beginnings(s: Arrays, anew: Beginnings | None) -> dict[str, Arrays]:
     return {"in": anew.given, "begins": (anew.flags(),), "anew": anew.states, "danew": anew.d_states}
 
 
-def _flat(value: Any, dtype: Any) -> Array:
+def flat(value: Any, dtype: Any) -> Array:
     return np.ascontiguousarray(value, dtype).reshape(-1)

@@ -22,7 +22,7 @@ from minirnn.compile.program import Program
 from minirnn.compile.verify import verify
 from minirnn.module import Module
 
-__all__ = ["passed_by", "prepare", "program_for"]
+__all__ = ["found_for", "passed_by", "prepare", "program_for"]
 
 
 class _Refused(NamedTuple):
@@ -158,6 +158,12 @@ def _output_nesting(call: Call) -> Callable[..., Any]:
     ]
     _, output = cell.step(state, x)
     return tree.flatten(output)[1]
+
+
+def found_for(call: Call) -> "_Found | None":
+    """A call's programs; None where it cannot be compiled."""
+    found = _find(call)
+    return None if isinstance(found, _Refused) or call.batch < found.program(call).layout.least else found
 
 
 def program_for(call: Call) -> Program:

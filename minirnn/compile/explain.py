@@ -41,7 +41,8 @@ def _code(traced: Traced) -> str:
         return f"runs on generated NumPy: {reason}"
     try:
         placed = place(optimised(traced.graph, FUSING), sink=True)
-        loops = [len(list(statements(Direction(placed, *part).function.body))) for part in parts_of(placed)]
+        functions = [Direction(placed, *part, native=True).function for part in parts_of(placed)]
+        loops = [len(list(statements(function.body))) for function in functions]
     except CannotCompile as error:
         return f"runs in NumPy, node by node, as there is no native code for it: {error}"
     return f"runs as native code: {loops[0]} statements forward, {loops[1]} backward, for all sizes"

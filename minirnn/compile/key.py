@@ -9,7 +9,9 @@ What was found once for a class is kept, and checked at each call by identity al
 seen, and costs a new walk. Functions of numpy, autograd and minirnn itself count by their packages' versions.
 """
 
+from collections.abc import Sequence
 from functools import partial
+from operator import is_, itemgetter
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -23,11 +25,11 @@ from minirnn.compile.walk import Walk, walk
 from minirnn.compile.watch import MISSING
 from minirnn.module import Module
 
-__all__ = ["Unhashable", "call_key"]
+__all__ = ["Unhashable", "call_key", "known_by_memo"]
 
 _CALLED = frozenset({"step", "__call__"})  # what is called of a cell, and of a module within it, in any case
 _KEPT = 64  # walks of a class, which differ by what its cells hold
-_HIDDEN = {"_leaves", "_aliases", "_children", "_open", "_cached_plan", "_bound"}
+_HIDDEN = {"_leaves", "_aliases", "_children", "_open", "_cached_plan", "_memo", "_steady", "_bound"}
 
 _Objects = tuple[tuple[str, Any], ...]  # (name, value) of a module's attributes that are no plain values
 
@@ -68,9 +70,50 @@ def _source(cls: type, names: frozenset[str], objects: _Objects) -> _Source:
 
 
 # ---------------------------------------------------------------- a call
+class _Memo:
+    """The key of a module without children, for as long as its attributes are the objects that they were: numbers and
+    texts, which no one can change, and objects that its source watches."""
+
+    def __init__(self, module: Module, names: Sequence[str], called: frozenset[str], source: _Source, key: Any):
+        held = module.__dict__
+        self._class, self._count, self._leaves = type(module), len(held), tuple(module._leaves)
+        self._called, self._source = called, source
+        self._read = itemgetter("_leaves", "_children", *names)  # of at least two: a tuple
+        self._values = self._read(held)
+        self.key = _tokens.setdefault(key, _Token())
+
+    def holds(self, module: Module, called: frozenset[str]) -> bool:
+        held = module.__dict__
+        if len(held) != self._count or called is not self._called or type(module) is not self._class:
+            return False
+        try:
+            now = self._read(held)
+        except KeyError:
+            return False
+        if not all(map(is_, now, self._values)):
+            return False
+        return not now[1] and tuple(now[0]) == self._leaves and self._source.unchanged()
+
+
+class _Token:
+    """Stands for a key, at the cost of a glance."""
+
+
+_tokens: dict[Any, _Token] = {}
+_FIXED = (int, str, bool, float, bytes, complex, type(None), np.dtype)
+
+
+def _is_fixed(value: Any) -> bool:
+    return all(map(_is_fixed, value)) if type(value) is tuple else isinstance(value, _FIXED)
+
+
 def _module_key(module: Module, called: frozenset[str] = _CALLED) -> Any:
     """A module's class and its attributes that are no arrays, by value; its children's."""
+    memo = module.__dict__.get("_memo")
+    if memo is not None and memo.holds(module, called):
+        return memo.key
     held, names = module.__dict__, []
+    fixed = True
     objects: _Objects = ()
     for name, value in held.items():
         if name in _HIDDEN or name in module._leaves or name in module._children:
@@ -80,12 +123,24 @@ def _module_key(module: Module, called: frozenset[str] = _CALLED) -> Any:
         if found is MISSING:
             objects = (*objects, (name, value))
         else:
+            fixed = fixed and _is_fixed(value)
             names.append((name, found))
     source = _source(type(module), called, objects)
     children: Any = ()
     if module._children:
         children = tuple([_nested_key(held[name], source.called) for name in module._children])
-    return source.digest, tuple(names), tuple(module._leaves), tuple(module._children), children
+    key = source.digest, tuple(names), tuple(module._leaves), tuple(module._children), children
+    if fixed and not module._children:
+        told = [*(name for name, _ in names), *(name for name, _ in objects)]
+        held["_memo"] = memo = _Memo(module, told, called, source, key)
+        return memo.key
+    return key
+
+
+def known_by_memo(cell: Module) -> bool:
+    """Whether a cell's key is what it was, as far as its class, its code and its attributes go."""
+    memo = cell.__dict__.get("_memo")
+    return memo is not None and memo.holds(cell, _CALLED)
 
 
 def _nested_key(nesting: Any, called: frozenset[str]) -> Any:
@@ -115,7 +170,7 @@ def _arrays_key(nesting: Any, cut: int) -> Any:
 
 def call_key(call: Call) -> Any:
     """The key of a call of scan. Unhashable: names what cannot be compared."""
-    leaves = tuple([_arrays_key(array, -1) for array in call.arrays])
+    leaves = tuple([(unboxed(array).dtype.char, unboxed(array).shape) for array in call.arrays])
     return _module_key(call.cell), leaves, _shared(call.arrays), _arrays_key(call.state, 0), _arrays_key(call.xs, 1)
 
 

@@ -8,13 +8,14 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minirnn.compile.address import address
-from minirnn.compile.calls import Calls, Once
+from minirnn.compile.calls import Calls, Once, flat
+from minirnn.compile.frames import Frames
 from minirnn.compile.llvm import objects, printer, products
 from minirnn.compile.llvm.target import host
 from minirnn.compile.loops.direction import Direction, parts_of
@@ -37,23 +38,27 @@ __all__ = ["native_of"]
 
 Arrays = Sequence[Any]
 
+FEW_BYTES = 1 << 14  # of parameters, of which a copy takes no time
 SIZES_KEPT = 64  # whose scratch is laid out
 _OF_KIND = dict.fromkeys(("p", "c", "packed", "constant"), "once") | dict.fromkeys(("work", "right", "room"), "scratch")
 
 
 def native_of(traced: Traced, placed: Placed) -> Program:
     """The program of a graph placed with sink=True. CannotCompile: says what native code has not."""
-    ahead, back = [Direction(placed, *part) for part in parts_of(placed)]
+    ahead, back = [Direction(placed, *part, native=True) for part in parts_of(placed)]
     forward, backward = _Native(ahead, placed), _Native(back, placed)
     _load_all((forward, backward), ahead.dtype.name)
     runs = forward.forward, backward.backward
     text = lambda: "\n".join([listing(ahead.function), listing(back.function)])
-    program = Program(layout_of(traced, placed), forward.once, backward.once, *runs, backward.finish, True, text)
-    if os.name != "posix":  # the barrier lets others have the processor as POSIX says
-        return program
-    functions = [for_team(direction.function) for direction in (ahead, back)]
-    made = cache(partial(_for_teams, program, (ahead, back), placed))
-    return program._replace(team=Together(made, any(map(meets_each_step, functions))))
+    layout = layout_of(traced, placed)
+    program = Program(layout, forward.once, backward.once, *runs, backward.finish, True, text)
+    if os.name == "posix":  # the barrier lets others have the processor as POSIX says
+        functions = [for_team(direction.function) for direction in (ahead, back)]
+        made = cache(partial(_for_teams, program, (ahead, back), placed))
+        program = program._replace(team=Together(made, any(map(meets_each_step, functions))))
+    if layout.row_wise:
+        program = program._replace(frames=lru_cache(SIZES_KEPT)(partial(Frames, (forward, backward), layout)))
+    return program
 
 
 _making = Lock()
@@ -122,30 +127,55 @@ class _Native(Calls):
     def __init__(self, direction: Direction, placed: Placed, change: Callable[[Function], Function] = lambda f: f):
         super().__init__(direction, placed, change)
         self.run: Any = None
+        self.direct = direction.direct
+        self._small = WhileUnchanged(self._of_small)
+        self._last: tuple[list[bytes], Once | None] = [], None
         self.tail = np.array([_bits(size) for size in self.sizes], np.int64)
         places: dict[str, list[int]] = {"once": [], "scratch": [], "call": []}
         for place, argument in enumerate(self.arguments):
             places[_OF_KIND.get(argument.kind, "call")].append(place)
         self._asked = [(self.arguments[k].kind, self.arguments[k].number) for k in places["once"]]
         self._kept_ready = WhileUnchanged(self._ready)
-        self._scratch = Scratch([self.arguments[k] for k in places["scratch"]], self.dtype.name)
+        self.scratch = Scratch([self.arguments[k] for k in places["scratch"]], self.dtype.name)
+        self.at_once, self.at_scratch = places["once"], places["scratch"]
         self._at_once, self._at_scratch = (np.array(places[name], np.int64) for name in ("once", "scratch"))
         self._of_call = [(k, self.arguments[k].kind, self.arguments[k].number) for k in places["call"]]
-        self._block = np.zeros(len(self.arguments) + 2 + len(self.flags) + len(self.tail), np.int64)
+        self.integers = len(self.arguments) + 2 + len(self.flags) + len(self.tail)
+        self._block = np.zeros(self.integers, np.int64)
         self._block[len(self._block) - len(self.tail) :] = self.tail
 
     def once(self, parameters: Arrays) -> _Ready:
         found: _Ready = self._kept_ready(parameters)
         return found
 
+    def once_direct(self, parameters: Arrays) -> Once | None:
+        """What a call with the flag `direct` brings: of the parameters that are computed with, and no more is looked
+        at; None where the others do not lie as they are read."""
+        if not self.direct or not all(array.flags.c_contiguous for array in parameters):
+            return None
+        some = [parameters[k] for k in self.computed_with]
+        if sum([array.nbytes for array in some]) > FEW_BYTES:
+            found: Once = self._small(some)
+            return found
+        now, (before, known) = [array.tobytes() for array in some], self._last
+        if known is None or now != before:
+            known = self._of_small([array.copy() for array in some])
+            self._last = now, known
+        return known
+
+    def _of_small(self, some: Arrays) -> Once:
+        with np.errstate(all="ignore"):
+            known = self.known_of(dict(zip(self.computed_with, some, strict=True)))
+        return Once(known, {"c": [flat(known[node], node.dtype) for node in self._kept]}, None)
+
     def _ready(self, parameters: Arrays) -> _Ready:
         with np.errstate(all="ignore"):
             once = super().once(parameters)
         return _Ready(once, np.array([address(once.arrays[kind][k]) for kind, k in self._asked], np.int64))
 
-    def finish(self, parameters: Arrays, once: _Ready, sums: Arrays) -> list[Any]:
+    def finish(self, parameters: Arrays, once: _Ready | Once, sums: Arrays) -> list[Any]:
         with np.errstate(all="ignore"):
-            return super().finish(parameters, once.once, sums)
+            return super().finish(parameters, once if isinstance(once, Once) else once.once, sums)
 
     def pack(self, matrices: Sequence[tuple[Any, bool]]) -> tuple[list[Array], Any]:
         memory, packed = Workspace("packed"), []
@@ -177,7 +207,7 @@ class _Native(Calls):
                 block[place] = address(array)
                 alive.append(array)
         block[self._at_once] = once.addresses
-        block[self._at_scratch] = self._scratch(n, b, work)
+        block[self._at_scratch] = self.scratch(n, b, work)
         start = len(self.arguments)
         block[start : start + 2 + len(flags)] = (n, b, *flags)
         return block, alive
@@ -213,15 +243,19 @@ class Scratch:
 
     def __call__(self, n: int, b: int, work: Any) -> Array:
         """work(name, shape, dtype) lends the array."""
+        size, offsets = self.laid_out(n, b)
+        return offsets + address(work("scratch", (size,), np.uint8))
+
+    def laid_out(self, n: int, b: int) -> tuple[int, Array]:
+        """How many bytes n steps of b rows need, and where each part begins."""
         found = self._offsets.get((n, b))
         if found is None:
             if len(self._offsets) >= SIZES_KEPT:
                 self._offsets.clear()
-            found = self._offsets[n, b] = self._laid_out(n, b)
-        size, offsets = found
-        return offsets + address(work("scratch", (size,), np.uint8))
+            found = self._offsets[n, b] = self._lay_out(n, b)
+        return found
 
-    def _laid_out(self, n: int, b: int) -> tuple[int, Array]:
+    def _lay_out(self, n: int, b: int) -> tuple[int, Array]:
         offsets, end = list[int](), 0
         for argument in self._arguments:
             offsets.append(end)

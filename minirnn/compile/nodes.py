@@ -40,7 +40,7 @@ class _Nodes(OfParameters):
         return self.placed.results(kind)
 
     def finish(self, parameters: Arrays, once: Values, sums: Arrays) -> list[Any]:
-        return self.gradients(once, sums)
+        return self.gradients(parameters, once, sums)
 
     def forward(
         self, n: int, b: int, p: Arrays, once: Values, x: Arrays, s: Arrays, k: Arrays, y: Arrays, keep: bool,

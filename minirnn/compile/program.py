@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from minirnn.compile.frames import Frames
 from minirnn.compile.ir import BATCH, Node
 from minirnn.compile.place import Placed
 from minirnn.compile.shares import Task
@@ -117,6 +118,7 @@ class Program(NamedTuple):
     native: bool
     listing: Callable[[], str]  # its code, for a reader
     team: "Together | None" = None
+    frames: Callable[[int, int], Frames] | None = None  # of so many steps and rows, for calls of one block
 
 
 class Together(NamedTuple):

@@ -10,6 +10,7 @@ from minirnn import bundle, reference, tree
 from minirnn.boxes import dtype_of, shape_of
 from minirnn.call import Call
 from minirnn.compile import sequence
+from minirnn.compile.frames import Kept
 from minirnn.compile.moving import Gradient, Moving, are_floats
 from minirnn.compile.order import Order
 from minirnn.compile.packing import Packing
@@ -52,6 +53,9 @@ class Compiled(bundle.Rule):
         self.first_anew = self.first_state + len(call.states)
         self.first_parameter = self.first_anew + len(call.fresh)
         self.every = call.every if call.every is not None and call.every < call.steps else None
+        self.frames = None
+        if call.lengths is None and call.anew is None and not call.reverse and self.every is None:
+            self.frames = sequence.frames(program, call.steps, call.batch)
 
     def twin(self, *given: Any) -> tuple[Any, ...]:
         """The slow twin."""
@@ -78,7 +82,12 @@ class Compiled(bundle.Rule):
         return order, sequence.Problem(program, given, xs, self.every, packing, begins, anew)
 
     def forward(self, arrays: Sequence[Array], keep: bool) -> tuple[tuple[Array, ...], Any]:
-        (order, problem), given = self._problem(arrays), arrays[self.first_state : self.first_anew]
+        given = arrays[self.first_state : self.first_anew]
+        if self.frames is not None:
+            parameters = arrays[self.first_parameter :]
+            made, last, held = self.frames.forward(parameters, arrays[: self.first_state], given, keep)
+            return (*made, *last), held
+        order, problem = self._problem(arrays)
         states = [order.rows(array) for array in given]
         outputs = [order.room(leaf.shape, leaf.dtype) for leaf in self.program.layout.outputs]
         final = [np.empty(array.shape, array.dtype) for array in states]
@@ -90,8 +99,10 @@ class Compiled(bundle.Rule):
     def backward(
         self, arrays: Sequence[Array], cache: Any, cotangents: Sequence[Any], wanted: Sequence[int]
     ) -> list[Array]:
-        order, problem, kept = cache
         layout, count = self.program.layout, len(self.program.layout.outputs)
+        if self.frames is not None:
+            return self._backward_at_once(arrays, cache, cotangents, wanted)
+        order, problem, kept = cache
         d_outputs = [
             None if g is None else order.there(g)
             for g, leaf in zip(cotangents[:count], layout.outputs, strict=True)
@@ -118,6 +129,23 @@ class Compiled(bundle.Rule):
         for i, d in zip(floats, d_anew, strict=False):
             found[i + len(layout.states)] = order.held(np.zeros_like(arrays[i]), d)
         found |= dict(enumerate(gradients, self.first_parameter))
+        return _apart([found[i] for i in wanted])
+
+    def _backward_at_once(
+        self, arrays: Sequence[Array], kept: Kept, cotangents: Sequence[Any], wanted: Sequence[int]
+    ) -> list[Array]:
+        """As backward, of a call that a frame holds."""
+        assert self.frames is not None
+        layout, count = self.program.layout, len(self.program.layout.outputs)
+        d_outputs = [g for g, leaf in zip(cotangents[:count], layout.outputs, strict=True) if leaf.dtype.kind == "f"]
+        d_final = [g for g, leaf in zip(cotangents[count:], layout.states, strict=True) if leaf.dtype.kind == "f"]
+        wants = any(i < self.first_state for i in wanted), any(i >= self.first_parameter for i in wanted)
+        d_xs, d_first, gradients = self.frames.backward(
+            arrays[self.first_parameter :], kept, d_outputs, d_final, *wants
+        )
+        first = iter(d_first)
+        d_states = [next(first) if leaf.dtype.kind == "f" else None for leaf in layout.states]
+        found = [*d_xs, *d_states, *gradients]
         return _apart([found[i] for i in wanted])
 
     # ------------------------------------------------------------ tangents, and gradients that are differentiated

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn import threads
+from minirnn.compile.frames import Frames
 from minirnn.compile.order import Order
 from minirnn.compile.packing import Packing
 from minirnn.compile.program import Program
@@ -25,7 +26,7 @@ from minirnn.compile.workspace import Workspace
 from minirnn.module import Array
 from minirnn.reference import pieces
 
-__all__ = ["Kept", "Problem", "backward", "forward", "ordered"]
+__all__ = ["Kept", "Problem", "backward", "forward", "frames", "ordered"]
 
 Arrays = Sequence[Any]
 
@@ -33,6 +34,19 @@ Arrays = Sequence[Any]
 # it, as many as make up for the calls
 BLOCK_NUMBERS = {True: 1 << 19, False: 1 << 21}
 SHARE = 3e6  # multiplications and additions that are worth a thread of their own
+
+
+def frames(program: Program, steps: int, batch: int) -> Frames | None:
+    """For calls of so many steps and rows; None where one thread's block does not hold one."""
+    if program.frames is None or shares_for(program, steps * batch, batch) > 1 or worthwhile(program, steps, batch):
+        return None
+    if steps > min(_block_steps(program, batch, backward) for backward in (False, True)):
+        return None
+    return program.frames(steps, batch)
+
+
+def _block_steps(program: Program, rows: int, backward: bool) -> int:
+    return max(1, BLOCK_NUMBERS[program.native] // (rows * program.layout.widths[backward]))
 
 
 class Problem(NamedTuple):
@@ -86,7 +100,7 @@ class Problem(NamedTuple):
         return Beginnings(block.of(self.begins), states, given, d_states)
 
     def block_steps(self, rows: int, backward: bool) -> int:
-        return max(1, BLOCK_NUMBERS[self.program.native] // (rows * self.program.layout.widths[backward]))
+        return _block_steps(self.program, rows, backward)
 
 
 def shares_for(program: Program, rows: int, batch: int) -> int:

@@ -1,12 +1,15 @@
 """Memory that is used again: the first touch of fresh pages costs more than many of the loops that fill them."""
 
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
+from weakref import WeakSet
 
 import numpy as np
 
 from minirnn.module import Array
 
-__all__ = ["ALIGNMENT", "Workspace", "free_bytes", "release_all"]
+__all__ = ["ALIGNMENT", "Pool", "Workspace", "aligned", "free_bytes", "release_all"]
+
+T = TypeVar("T")
 
 LIMIT = 1 << 30  # bytes kept for later calls
 LARGE = 1 << 20  # bytes
@@ -51,7 +54,7 @@ class Workspace:
         for length in shape:
             size *= length
         self._large |= size > LARGE
-        memory = held.memory if held is not None and held.memory.size >= size else _aligned(size)
+        memory = held.memory if held is not None and held.memory.size >= size else aligned(size)
         array = np.ndarray(shape, exact, memory)
         self._held[name] = _Held(memory, array, shape, dtype)
         return array
@@ -61,18 +64,50 @@ class Workspace:
             self._pool.append(self._held)
 
 
-def _aligned(size: int) -> Array:
+def aligned(size: int) -> Array:
+    """Bytes with undefined contents, from an address on that suits vector instructions."""
     memory = np.empty(size + ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % ALIGNMENT
     return memory[start : start + size]
 
 
+class Pool(Generic[T]):
+    """Up to `most` things that wait to be used again, each of `nbytes` bytes."""
+
+    def __init__(self, most: int, nbytes: int) -> None:
+        self._most, self.nbytes = most, nbytes
+        self._free: list[T] = []
+        _pools.add(self)
+
+    def take(self) -> T | None:
+        try:
+            return self._free.pop()
+        except IndexError:
+            return None
+
+    def give_back(self, thing: T) -> None:
+        if len(self._free) < self._most and (self.nbytes <= LARGE or free_bytes() < LIMIT):
+            self._free.append(thing)
+
+    def free_bytes(self) -> int:
+        return self.nbytes * len(self._free)
+
+    def release(self) -> None:
+        self._free.clear()
+
+
+_pools: WeakSet[Pool[Any]] = WeakSet()
+
+
 def free_bytes() -> int:
-    """How much the pool holds for later calls."""
-    return sum(held.memory.size for pool in list(_free.values()) for lent in list(pool) for held in list(lent.values()))
+    """How much the pools hold for later calls."""
+    lent = [held.memory.size for pool in list(_free.values()) for lent in list(pool) for held in list(lent.values())]
+    return sum(lent) + sum(pool.free_bytes() for pool in list(_pools))
 
 
 def release_all() -> None:
-    """Give the pool's memory back to the system."""
+    """Give the pools' memory back to the system."""
     for pool in list(_free.values()):
         pool.clear()
+    for each in list(_pools):
+        each.release()

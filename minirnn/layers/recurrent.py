@@ -13,6 +13,7 @@ from minirnn.boxes import dtype_of, shape_of
 from minirnn.checks import as_array, as_generator, as_state, check_finite, check_float, check_lengths, check_positive
 from minirnn.engines import check_engine_name, scan
 from minirnn.layers import sizes
+from minirnn.layers.steady import OneCell, by_short_way, look_for, state_like
 from minirnn.module import Array, Module
 from minirnn.padding import filled
 from minirnn.resets import Resets
@@ -107,6 +108,10 @@ class RecurrentLayer(Module):
         """(outputs, final state) for checked, batched, time-major input."""
         raise NotImplementedError
 
+    def one_cell(self) -> OneCell | None:
+        """What it runs, if that is one cell over time, from the first step to the last, and nothing else."""
+        return None
+
     def __call__(
         self,
         xs: Array,
@@ -117,6 +122,9 @@ class RecurrentLayer(Module):
         resets: Any = None,
         reset_state: State = None,
     ) -> tuple[Any, State]:
+        found: Any = self._steady and by_short_way(self._steady, xs, state, lengths, rng, resets, reset_state)
+        if found:
+            return found
         name = type(self).__name__
         if rng is not None:
             as_generator(name, rng)
@@ -129,23 +137,29 @@ class RecurrentLayer(Module):
         elif self.batch_first:
             xs = np.swapaxes(xs, 0, 1)
         steps, batch = shape_of(xs)[:2]
-        zeros = self.initial_state(batch, dtype_of(xs))
-        state = zeros if state is None else self._as_state("state", state, zeros, unbatched)
+        state = (
+            self.initial_state(batch, dtype_of(xs))
+            if state is None
+            else self._as_state("state", state, batch, xs, unbatched)
+        )
         if lengths is not None:
             lengths = check_lengths(lengths, steps, batch)
         check_finite(name, xs, lengths, self._arrays())
         if reset_state is not None:
-            reset_state = self._as_state("reset_state", reset_state, zeros, unbatched)
+            reset_state = self._as_state("reset_state", reset_state, batch, xs, unbatched)
         axes = (steps,) if unbatched else (batch, steps) if self.batch_first else (steps, batch)
         cuts = Resets.came(name, resets, axes, self.batch_first, state, reset_state, lengths)
         outputs, final = self.run(xs, state, lengths, rng, self.engine, cuts)
+        if not (self._bound or unbatched or self.batch_first) and lengths is None and rng is None and cuts is None:
+            look_for(self, xs)
         if unbatched:
             return outputs[:, 0], tree.map(np.squeeze, final, self.batch_axes())
         return np.swapaxes(outputs, 0, 1) if self.batch_first else outputs, final
 
-    def _as_state(self, what: str, state: State, zeros: State, unbatched: bool) -> State:
+    def _as_state(self, what: str, state: State, batch: int, xs: Any, unbatched: bool) -> State:
         """A state that came, with the batch axis; an error where it does not fit."""
-        wanted = tree.map(np.squeeze, zeros, self.batch_axes()) if unbatched else zeros
+        wanted = state_like(self, batch, dtype_of(xs))
+        wanted = tree.map(np.squeeze, wanted, self.batch_axes()) if unbatched else wanted
         state = as_state(f"{type(self).__name__}: {what}", wanted, state)
         return tree.map(np.expand_dims, state, self.batch_axes()) if unbatched else state
 
@@ -153,7 +167,7 @@ class RecurrentLayer(Module):
         """Whether xs is unbatched; an error where it does not fit."""
         name, features = type(self).__name__, sizes.as_shape(self.input_size)
         layout = "(B, T, F)" if self.batch_first else "(T, B, F)"
-        check_float(name, xs, next((dtype_of(array) for array in self._arrays()), None))
+        check_float(name, xs, sizes.first_dtype(self))
         shape = shape_of(xs)
         axes = len(shape) - len(features)
         if axes not in (1, 2):
@@ -220,6 +234,12 @@ class Recurrent(RecurrentLayer):
         if resets is None or not self.cell.counts_steps():
             return make(filled(xs, lengths), rng=rng)
         return make(filled(xs, lengths), rng=rng, start=resets.counted(0, 0)[:-1])
+
+    def one_cell(self) -> OneCell | None:
+        own = type(self).run is Recurrent.run and type(self).initial_state is Recurrent.initial_state
+        if self.reverse or self.checkpoint_every is not None or not own or type(self.cell).inputs is not Cell.inputs:
+            return None
+        return OneCell((self,), self.cell, False)
 
     def extra_repr(self) -> str:
         return "reverse=True" if self.reverse else ""

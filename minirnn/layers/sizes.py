@@ -8,7 +8,7 @@ import numpy as np
 from minirnn import loop
 from minirnn.boxes import dtype_of, shape_of
 
-__all__ = ["Size", "as_shape", "concatenated", "float_dtype", "output_size"]
+__all__ = ["Size", "as_shape", "concatenated", "first_dtype", "float_dtype", "output_size"]
 
 Size = int | tuple[int, ...]
 """F for vectors (T, B, F), or a tuple such as (C, Y, X) for images (T, B, C, Y, X)."""
@@ -23,6 +23,13 @@ def float_dtype(module: Any) -> Any:
     """The dtype of a Module's float arrays; float32 where it has none."""
     dtypes = (dtype_of(array) for array in module._arrays())
     return next((dtype for dtype in dtypes if dtype.kind == "f"), np.dtype(np.float32))
+
+
+def first_dtype(module: Any) -> Any:
+    """The dtype of a Module's first array; None where it has none."""
+    if module._leaves:
+        return dtype_of(module.__dict__[next(iter(module._leaves))])
+    return next((dtype_of(array) for array in module._arrays()), None)
 
 
 def output_size(layer: Any) -> Size:

@@ -8,6 +8,7 @@ import numpy as onp
 from numpy.typing import DTypeLike
 
 from minirnn import functional, tree
+from minirnn.bundle import of_one
 from minirnn.checks import check_positive
 from minirnn.layers.bidirectional import Bidirectional
 from minirnn.layers.composite import Composite, as_layer
@@ -15,6 +16,7 @@ from minirnn.layers.dropout import check_probability, noise
 from minirnn.layers.norm import LayerNorm
 from minirnn.layers.recurrent import Cell, Recurrent, RecurrentLayer, State
 from minirnn.layers.sizes import Size, as_shape, float_dtype
+from minirnn.layers.steady import OneCell
 from minirnn.module import Array, Module
 from minirnn.padding import filled
 from minirnn.primitive import primitive
@@ -166,6 +168,11 @@ class CellStack(Stacked):
         outputs, final = super().run(xs, each, lengths, rng, engine, resets)
         return outputs, self._pack(final)
 
+    def one_cell(self) -> OneCell | None:
+        own = type(self).run is CellStack.run and type(self).initial_state is CellStack.initial_state
+        inner = self.layers[0].one_cell() if own and self.num_layers == 1 and not self.bidirectional else None
+        return None if inner is None else OneCell((self, *inner.layers), inner.cell, True)
+
     def _pack(self, states: State) -> State:
         each = [state for pair in states for state in pair] if self.bidirectional else states
         return tree.map(_stacked, each[0], *each[1:])
@@ -188,4 +195,4 @@ def _stacked(*leaves: Any) -> Any:
 
 
 # A stack of one array, at a third of functional.stack's cost.
-_alone = primitive(lambda x: x[None], [lambda g, y, x: g[0]], [lambda t, y, x: t[None]])
+_alone = of_one(primitive(lambda x: x[None], [lambda g, y, x: g[0]], [lambda t, y, x: t[None]]))

@@ -23,7 +23,7 @@ def directions(cell, change=lambda function: function):
     given = problem(cell)
     traced = trace(*given)
     placed = place(optimised(traced.graph, FUSING), sink=True)
-    return [native._Native(Direction(placed, part, back), placed, change) for part, back in
+    return [native._Native(Direction(placed, part, back, native=True), placed, change) for part, back in
             ((placed.forward, False), (placed.backward, True))]  # fmt: skip
 
 

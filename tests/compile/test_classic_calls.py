@@ -231,7 +231,7 @@ def test_checkpoint_every_is_a_positive_integer(every):
 def test_what_borrowed_memory_held_before_does_not_matter(kind, every, on_tier, monkeypatch):
     made = problem(kind, lengths=np.array([5, 1, 3]), every=every)
     expected = both(made)
-    new, take = workspace._aligned, workspace.Workspace.__init__
+    new, take = workspace.aligned, workspace.Workspace.__init__
 
     def poisoned(memory):
         memory.fill(255)  # every float in it is nan
@@ -242,6 +242,6 @@ def test_what_borrowed_memory_held_before_does_not_matter(kind, every, on_tier, 
         for held in self._held.values():
             poisoned(held.memory)
 
-    monkeypatch.setattr(workspace, "_aligned", lambda size: poisoned(new(size)))
+    monkeypatch.setattr(workspace, "aligned", lambda size: poisoned(new(size)))
     monkeypatch.setattr(workspace.Workspace, "__init__", taken_poisoned)
     assert same_bits(both(made), expected)

@@ -74,4 +74,5 @@ def test_code_for_other_processors_can_be_made(target, dtype):
 
 
 def test_flags_are_known_to_the_caller():
-    assert FLAGS == {False: ("keep", "ragged", "resets"), True: ("starts", "want_x", "want_p", "ragged", "resets")}
+    of_both = ("ragged", "resets", "direct")
+    assert {False: ("keep", *of_both), True: ("starts", "want_x", "want_p", *of_both)} == FLAGS

@@ -52,7 +52,7 @@ def memory_of(part, values, flags):
     memory = dict(zip(part.function.memory, values, strict=True))
     one = (
         {}
-        if flags[-1]
+        if flags[-2]
         else {name: memory["s" + name[2:]] for name in memory if name[:2] == "in" and "s" + name[2:] in memory}
     )
     return memory | one
@@ -64,7 +64,7 @@ def test_threads_that_come_in_any_order_compute_what_one_computes(name, order, m
     monkeypatch.setattr(program, "NARROW", 2)
     cell = cell_of(name)
     for alone, shared in zip(directions(cell), directions(cell, program.for_team), strict=True):
-        for flags in ([1] * len(alone.flags), [0] * len(alone.flags)):
+        for flags in ([*[1] * (len(alone.flags) - 1), 0], [0] * len(alone.flags)):  # never direct
             integers = {"n": STEPS, "b": BATCH, **dict(zip(alone.flags, flags, strict=True))}
             expected, found = (values_for(alone, np.random.default_rng(0)) for _ in range(2))
             interpret(alone.function, memory_of(alone, expected, flags), integers, alone.sizes)
@@ -87,7 +87,7 @@ def test_native_code_of_a_team_is_what_the_interpreter_computes_and_stays_within
         at_work, one.tail = Team(part.run, products.room_size(host()) * part.dtype.itemsize), part.tail
         size = len(one.arguments) + 2 + len(one.flags) + len(one.tail)
         one.run = lambda at, of=at_work, size=size: of.run(np.array([(ctypes.c_int64 * size).from_address(at)]))
-        for flags in ([1] * len(one.flags), [0] * len(one.flags)):
+        for flags in ([*[1] * (len(one.flags) - 1), 0], [0] * len(one.flags)):
             compare(one, flags)
 
 

@@ -31,6 +31,7 @@ def test_what_lives_at_the_same_time_shares_no_memory():
 def pool(monkeypatch):
     """An empty pool, alone."""
     monkeypatch.setattr(workspace, "_free", {})
+    monkeypatch.setattr(workspace, "_pools", set())
     return workspace._free
 
 
@@ -96,3 +97,24 @@ def test_of_a_role_64_are_kept(pool):
         work.array("x", (1,), np.uint8)
     del work, alive
     assert free_bytes() == 64
+
+
+def test_a_pool_lends_what_came_back_and_keeps_no_more_than_it_may(pool):
+    things = workspace.Pool(2, 100)
+    assert things.take() is None
+    for thing in "abc":
+        things.give_back(thing)
+    assert free_bytes() == 200
+    assert [things.take(), things.take(), things.take()] == ["b", "a", None]
+    things.give_back("d")
+    release_all()
+    assert free_bytes() == 0
+    assert things.take() is None
+
+
+def test_a_pool_of_what_is_large_keeps_to_the_limit(pool, monkeypatch):
+    monkeypatch.setattr(workspace, "LIMIT", 3 * workspace.LARGE)
+    things = workspace.Pool(8, 2 * workspace.LARGE)
+    for thing in "abc":
+        things.give_back(thing)
+    assert free_bytes() == 4 * workspace.LARGE

@@ -24,6 +24,7 @@ from minirnn.compile.loops.program import (
     Let,
     Map,
     Multiply,
+    MultiplyDirect,
     MultiplyTransposed,
     Pack,
     Part,
@@ -155,6 +156,20 @@ class _Printer(Rows):
             add="0",
         )
 
+    def _multiply_direct(self, work: MultiplyDirect) -> None:
+        self._call_product(
+            "multiply_direct",
+            c=self.start(work.out),
+            c_row=self.size(work.out.row),
+            a=self.start(work.left),
+            a_row=self.size(work.left.row),
+            b=self.start(work.right),
+            b_row=self.size(work.right.row),
+            m=self.integer(work.rows),
+            k=self.size(work.k),
+            n=self.size(work.n),
+        )
+
     def _adds(self) -> str:
         return self.value(f"sub i64 1, {self.variables['starts']}")
 
@@ -194,6 +209,7 @@ class _Printer(Rows):
         Gather: Rows.gather,
         Pack: _pack,
         Multiply: _multiply,
+        MultiplyDirect: _multiply_direct,
         MultiplyTransposed: _multiply_transposed,
         ColumnSum: _column_sum,
         Part: _part,

@@ -8,6 +8,7 @@ how a batch is shared out.
     pack(source, row, k, n, to)                          to: source (k, n) as strips
     pack_transposed(source, row, k, n, to)               to: source^T, where source is (n, k)
     multiply(c, c_row, a, a_row, a_k, b, m, k, n, strip, add)   c (m, n) (+)= a (m, k) b; a[i, j] at i * a_row + j * a_k
+    multiply_direct(c, c_row, a, a_row, b, b_row, m, k, n)     c (m, n) = a (m, k) b, where b (k, n) is not packed
     multiply_transposed(c, a, a_row, b, m, k, n, room, add)     c (m, n) (+)= a^T b; a is (k, m), c has no gaps
     column_sum(to, a, a_row, rows, n, add)               to (n,) (+)= the sums of a's columns
 """
@@ -27,6 +28,7 @@ SIGNATURES = {
     "pack": "ptr source, i64 row, i64 k, i64 n, ptr to",
     "pack_transposed": "ptr source, i64 row, i64 k, i64 n, ptr to",
     "multiply": "ptr c, i64 c_row, ptr a, i64 a_row, i64 a_k, ptr b, i64 m, i64 k, i64 n, i64 strip, i64 add",
+    "multiply_direct": "ptr c, i64 c_row, ptr a, i64 a_row, ptr b, i64 b_row, i64 m, i64 k, i64 n",
     "multiply_transposed": "ptr c, ptr a, i64 a_row, ptr b, i64 m, i64 k, i64 n, ptr room, i64 add",
     "column_sum": "ptr to, ptr a, i64 a_row, i64 rows, i64 n, i64 add",
 }
@@ -47,10 +49,12 @@ def module(target: Target, dtype: str) -> str:
     """The functions above, each with the dtype's name behind its own."""
     intrinsics: set[str] = set()
     made = [tile(target, dtype, r, v, intrinsics) for r, most in target.tiles for v in range(1, most + 1)]
+    made += [_row(target, dtype, v, intrinsics) for v in range(1, target.tiles[-1][1] + 1)]
     for name, write in (
         ("pack", _pack),
         ("pack_transposed", _pack_transposed),
         ("multiply", _multiply),
+        ("multiply_direct", _multiply_direct),
         ("multiply_transposed", _multiply_transposed),
         ("column_sum", _column_sum),
     ):
@@ -121,17 +125,21 @@ def _turned(text: Product, block: list[str]) -> list[str]:
 # ---------------------------------------------------------------- tiles
 def _call_tile(text: Product, rows: int, vectors: int, given: dict[str, str]) -> None:
     """A tile of as many vectors as are left of given["left"] columns, at most `vectors`."""
-    lanes = text.lanes
-    count = text.least(text.strips(given["left"]), str(vectors))
-    last = text.minus(given["left"], text.times(text.minus(count, "1"), str(lanes)))
-    behind, labels = text.label("end"), [text.label("tile") for _ in range(vectors)]
+    _by_vectors(text, f"tile_{rows}x", TILE, vectors, given["left"], given)
+
+
+def _by_vectors(text: Product, name: str, signature: str, most: int, left: str, given: dict[str, str]) -> None:
+    """The function of this name and as many vectors as `left` columns need, at most `most`."""
+    count = text.least(text.strips(left), str(most))
+    last = text.minus(left, text.times(text.minus(count, "1"), str(text.lanes)))
+    behind, labels = text.label("end"), [text.label("tile") for _ in range(most)]
     cases = " ".join([f"i64 {v + 1}, label %{label}" for v, label in enumerate(labels)])
     text.put(f"switch i64 {count}, label %{behind} [ {cases} ]")
     for v, label in enumerate(labels):
         text.begin(label)
         values = {**given, "last": last}
-        passed = ", ".join([f"{kind} {values[name]}" for kind, name in arguments(TILE)])
-        text.put(f"call void @tile_{rows}x{v + 1}_{text.dtype}({passed})")
+        passed = ", ".join([f"{kind} {values[argument]}" for kind, argument in arguments(signature)])
+        text.put(f"call void @{name}{v + 1}_{text.dtype}({passed})")
         text.put(f"br label %{behind}")
     text.begin(behind)
 
@@ -197,6 +205,45 @@ def _multiply(text: Product) -> None:
     text.put(f"store i64 {text.plus(start, here)}, ptr {slot}")
     text.put(f"br label %{head}")
     text.begin(behind)
+
+
+# ---------------------------------------------------------------- a few rows, and a right side that is not packed
+_ROW = "ptr c, ptr a, ptr b, i64 b_row, i64 k, i64 last"
+
+
+def _row(target: Target, dtype: str, vectors: int, intrinsics: set[str]) -> str:
+    """c = a b for one row and `vectors` vectors of columns, the last of which has `last`."""
+    text = Product(target, dtype, f"row_{vectors}", _ROW, intrinsics, "internal")
+    kind, vector = text.kind, text.vector(text.kind)
+    sums = [text.at_entry(f"alloca {vector}") for _ in range(vectors)]
+    for slot in sums:
+        text.put(f"store {vector} zeroinitializer, ptr {slot}")
+    masks = [None] * (vectors - 1) + [text.mask("%last")]
+    with text.loop("i", "0", "%k") as i:
+        spread = text.splat(kind, text.value(f"load {kind}, ptr {text.at('%a', (i, '1'))}"))
+        row = text.at("%b", (i, "%b_row"))
+        for v, (slot, mask) in enumerate(zip(sums, masks, strict=True)):
+            column = text.load(kind, text.address(row, str(v * text.lanes), kind), mask)
+            total = text.value(f"load {vector}, ptr {slot}")
+            text.put(f"store {vector} {text.fma(kind, spread, column, total)}, ptr {slot}")
+    for v, (slot, mask) in enumerate(zip(sums, masks, strict=True)):
+        total = text.value(f"load {vector}, ptr {slot}")
+        text.store(kind, total, text.address("%c", str(v * text.lanes), kind), mask)
+    return text.text()
+
+
+def _multiply_direct(text: Product) -> None:
+    """Every number of c sums over k in order, as in `multiply`."""
+    most = text.target.tiles[-1][1]
+    with text.loop("top", "0", "%m") as top, text.loop("column", "0", "%n", most * text.lanes) as j:
+        given = {
+            "c": text.at("%c", (top, "%c_row"), (j, "1")),
+            "a": text.at("%a", (top, "%a_row")),
+            "b": text.at("%b", (j, "1")),
+            "b_row": "%b_row",
+            "k": "%k",
+        }
+        _by_vectors(text, "row_", _ROW, most, text.minus("%n", j), given)
 
 
 def _multiply_transposed(text: Product) -> None:

@@ -32,6 +32,7 @@ from minirnn.compile.loops.program import (
     Line,
     Map,
     Multiply,
+    MultiplyDirect,
     MultiplyTransposed,
     Number,
     Pack,
@@ -53,15 +54,25 @@ def parts_of(placed: Placed) -> tuple[tuple[Program, bool], tuple[Program, bool]
     return (placed.forward, False), (placed.backward, True)
 
 
-FLAGS = {False: ("keep", "ragged", "resets"), True: ("starts", "want_x", "want_p", "ragged", "resets")}
+FLAGS = {
+    False: ("keep", "ragged", "resets", "direct"),
+    True: ("starts", "want_x", "want_p", "ragged", "resets", "direct"),
+}
 Body = list[Statement]
 
 
 class Direction(Loops):
-    """`function` is the loop program; `arguments` says what its call brings for each name of memory."""
+    """`function` is the loop program; `arguments` says what its call brings for each name of memory.
 
-    def __init__(self, placed: Placed, program: Program, backward: bool):
+    native: the flag `direct` says that there are few rows, and no packed matrices.
+    """
+
+    def __init__(self, placed: Placed, program: Program, backward: bool, native: bool = False):
         super().__init__(placed, program, backward)
+        self.native = native
+        self.direct = native and self.first == 1  # whether it can do without matrices packed beforehand
+        self.own: dict[tuple[Node, bool], str] = {}  # matrices that a call packs for itself, and where to
+        self.ahead: Body = []  # how it does
         self.scratches = 0
         floats = [n.dtype for n in placed.graph.nodes() if n.op == "matmul" and n.dtype.kind == "f"]
         floats += [n.dtype for n in placed.graph.inputs if n.dtype.kind == "f"]
@@ -90,7 +101,11 @@ class Direction(Loops):
             step.append(When(("want_p",), tuple(self._added())))
         if self.backward:
             step += self._return_to_beginning()
-        body = [*before, For("t", index((1, "n")), tuple(step), self.backward), *self._phase("after")]
+        after = self._phase("after")
+        if self.native:
+            ahead = [When(("direct",), tuple(self.ahead))] if self.ahead else []
+            before = [Let("packed", index(1, (-1, "direct"))), *ahead, *before]
+        body = [*before, For("t", index((1, "n")), tuple(step), self.backward), *after]
         if self.backward:
             sums = self._sums() if self.first else []
             body += [When(("want_p",), tuple(sums))] if sums else []
@@ -143,10 +158,30 @@ class Direction(Loops):
             memory = self._packed_step(w, turned_w, phase, body)
         if self.first:
             sides = self.ref(out, node.dtype), self.ref(left, a.dtype)
-            return [Multiply(*sides, memory, self.rows(node, phase), a.shape[1], node.shape[1])]
+            packed = Multiply(*sides, memory, self.rows(node, phase), a.shape[1], node.shape[1])
+            return self._direct(packed, w, turned_w, phase) if self.native else [packed]
         (m, k), n = self.tail(a.shape)[:: -1 if turned else 1], self.tail(node.shape)[1]
         side = self._matrix(out, node.dtype), self._matrix(left, a.dtype, turned)
         return [*body, Multiply(*side, memory, index(m), k, n)]
+
+    def _direct(self, packed: Multiply, w: Node, turned: bool, phase: str) -> Body:
+        """The product as it is for one row: of a matrix that is read as it lies, where that is by rows and within the
+        loop, and otherwise of one that the call packs for itself."""
+        try:
+            place = self._once_place(w)
+        except CannotCompile:
+            self.direct = False
+            return [packed]
+        right = self._matrix(place._replace(strides=dense(w.shape)), w.dtype, turned)
+        if phase == "loop" and not turned and packed.left.strides[-1:] == (1,):
+            few: Statement = MultiplyDirect(packed.out, packed.left, right, packed.rows, packed.k, packed.n)
+        else:
+            if (w, turned) not in self.own:
+                name = self.own[w, turned] = f"u{len(self.own)}"
+                self.argument(name, Argument("right", 0, f"right {name}", index(packed.k), packed.n, w.dtype.name))
+                self.ahead.append(Pack(right, index(packed.k), packed.n, name))
+            few = packed._replace(packed=self.own[w, turned])
+        return [When(("direct",), (few,)), When(("packed",), (packed,))]
 
     def _matrix(self, place: Place, dtype: Any, turned: bool = False) -> Ref:
         """A matrix of a step's as rows."""

@@ -23,6 +23,7 @@ from minirnn.compile.loops.program import (
     Line,
     Map,
     Multiply,
+    MultiplyDirect,
     MultiplyTransposed,
     Number,
     Pack,
@@ -194,10 +195,17 @@ class _Run:
         self.memory[work.memory][: rows * width].reshape(rows, width)[:, first:end] = matrix[:, first:end]
 
     def _Multiply(self, work: Multiply) -> None:
-        rows, k, n = self._value(work.rows), self._size(work.k), self._size(work.n)
-        right = self.memory[work.packed][: k * n].reshape(k, n)
+        k, n = self._size(work.k), self._size(work.n)
+        self._product(work, self.memory[work.packed][: k * n].reshape(k, n), *self._made(work.part, n))
+
+    def _MultiplyDirect(self, work: MultiplyDirect) -> None:
+        k, n = self._size(work.k), self._size(work.n)
+        self._product(work, self._matrix(work.right, k, n), 0, n)
+
+    def _product(self, work: Multiply | MultiplyDirect, right: Array, first: int, end: int) -> None:
+        rows, k = self._value(work.rows), self._size(work.k)
         product = self._matrix(work.left, rows, k) @ right
-        for r, c in itertools.product(range(rows), range(*self._made(work.part, n))):
+        for r, c in itertools.product(range(rows), range(first, end)):
             self.memory[work.out.memory][self._at(work.out._replace(strides=(1,)), r, (c,))] = product[r, c]
 
     def _MultiplyTransposed(self, work: MultiplyTransposed) -> None:

@@ -17,6 +17,7 @@ from minirnn.compile.loops.program import (
     Let,
     Map,
     Multiply,
+    MultiplyDirect,
     MultiplyTransposed,
     Number,
     Pack,
@@ -68,6 +69,8 @@ def _text(statement: Statement) -> str:
         case Multiply(out, left, packed, rows, k, n, part):
             sizes = f"{_index(rows)} x {_size(k)} x {_size(n)}"
             return f"multiply {sizes}: {_ref(left)} @ {packed} -> {_ref(out)}{_part(part)}"
+        case MultiplyDirect(out, left, right, rows, k, n):
+            return f"multiply {_index(rows)} x {_size(k)} x {_size(n)}: {_ref(left)} @ {_ref(right)} -> {_ref(out)}"
         case MultiplyTransposed(out, left, packed, m, rows, n, _, part):
             return f"multiply {m} x {_index(rows)} x {n}: {_ref(left)}.T @ {packed} -> {out}{_part(part)}"
         case ColumnSum(out, source, rows, width, part):

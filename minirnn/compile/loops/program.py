@@ -34,6 +34,7 @@ __all__ = [
     "Line",
     "Map",
     "Multiply",
+    "MultiplyDirect",
     "MultiplyTransposed",
     "Number",
     "Pack",
@@ -173,6 +174,20 @@ class Multiply(NamedTuple):
     part: tuple[str, str] | None = None
 
 
+class MultiplyDirect(NamedTuple):
+    """out (rows, n) = left (rows, k) @ right (k, n), of a right side as it lies, for rows too few to pack it for.
+
+    The numbers of a row lie side by side in each of the three.
+    """
+
+    out: Ref
+    left: Ref
+    right: Ref
+    rows: Index
+    k: Any
+    n: Any
+
+
 class MultiplyTransposed(NamedTuple):
     """out (m, n) = left^T (m, rows) @ packed (rows, n), added to what `out` holds unless the flag `starts` is set; room
     is scratch; part: as Pack's, of the rows of out that are made."""
@@ -236,7 +251,8 @@ class Barrier(NamedTuple):
 
 
 Statement: TypeAlias = (
-    "For | When | Let | Map | Reduce | Gather | Pack | Multiply | MultiplyTransposed | ColumnSum | Part | Barrier"
+    "For | When | Let | Map | Reduce | Gather | Pack | Multiply | MultiplyDirect | MultiplyTransposed | ColumnSum"
+    " | Part | Barrier"
 )
 
 
@@ -251,10 +267,8 @@ class Function(NamedTuple):
 
 
 # ---------------------------------------------------------------- sizes as arguments
-_RECORDS = (
-    *(Ref, Map, Reduce, Gather, Pack, Multiply, MultiplyTransposed, ColumnSum),
-    *(Let, For, When, Line, Function, Part, Barrier),
-)
+_PRODUCTS = (Pack, Multiply, MultiplyDirect, MultiplyTransposed, ColumnSum)
+_RECORDS = (Ref, Map, Reduce, Gather, *_PRODUCTS, Let, For, When, Line, Function, Part, Barrier)
 
 
 def _walk(part: Any, size: Callable[[Any], Any]) -> Any:

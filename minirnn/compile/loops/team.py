@@ -23,6 +23,7 @@ from minirnn.compile.loops.program import (
     Function,
     Gather,
     Index,
+    Let,
     Map,
     Multiply,
     MultiplyTransposed,
@@ -58,8 +59,22 @@ def for_team(function: Function) -> Function:
     """The program for each thread of a team; besides what the function's call brings, it is given `rank`, which thread
     it is, and `team`, how many there are."""
     made = _Shares()
-    body, _ = made.body(function.body, frozenset())
+    body, _ = made.body(tuple(_packed_before(function.body)), frozenset())
     return function._replace(name=f"{function.name}_team", body=(*made.parts, *body))
+
+
+def _packed_before(body: Sequence[Statement]) -> Iterator[Statement]:
+    """The statements of calls whose matrices are packed before them: a team's never have the flag `direct`."""
+    for statement in body:
+        match statement:
+            case When(("direct",)) | Let("packed"):
+                continue
+            case When(("packed",), inner):
+                yield from _packed_before(inner)
+            case For() | When():
+                yield statement._replace(body=tuple(_packed_before(statement.body)))
+            case _:
+                yield statement
 
 
 def meets_each_step(function: Function) -> bool:
