@@ -91,7 +91,7 @@ def _load_all(parts: "Sequence[_Native]", dtype: str, team: bool = False) -> Non
 
 @cache
 def _load_products(dtype: str) -> None:
-    objects.load(f"{_printers()} products {dtype}", lambda: products.module(host(), dtype), thorough=True)
+    objects.load(f"{printer.sources()} products {dtype}", lambda: products.module(host(), dtype), thorough=True)
 
 
 _cells: set[str] = set()
@@ -99,19 +99,8 @@ _cells: set[str] = set()
 
 def _load_cell(name: str, text: str, write: Callable[[], str]) -> None:
     if name not in _cells:
-        objects.load(f"{_printers()} {text}", write)
+        objects.load(f"{printer.sources()} {text}", write)
         _cells.add(name)
-
-
-@cache
-def _printers() -> str:
-    """The source of what makes code of a program: another source makes other code."""
-    from pathlib import Path
-
-    source = hashlib.sha256()
-    for path in sorted((Path(__file__).parent / "llvm").glob("*.py")):
-        source.update(path.read_bytes())
-    return source.hexdigest()
 
 
 class _Ready(NamedTuple):
