@@ -97,7 +97,7 @@ class Resets(NamedTuple):
     def at(flags: Array, state: Any, lengths: Array | None = None) -> "Resets":
         """flags: (T, B), of which those past a sequence's end say nothing."""
         flags = _inside(flags, lengths)
-        return Resets(np.concatenate([flags, np.zeros_like(flags[:1]) if len(flags) else flags]), state)
+        return Resets(np.concatenate([flags, np.zeros((1, *flags.shape[1:]), bool)]), state)
 
     @property
     def flags(self) -> Array:

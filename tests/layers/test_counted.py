@@ -65,3 +65,13 @@ def test_layouts_are_those_of_every_layer(rng):
 def test_a_cell_that_counts_nothing_is_refused():
     with pytest.raises(TypeError, match="MGU came, a cell whose inputs take start="):
         Counted(cells.MGU(2, 3))
+
+
+@each
+@pytest.mark.parametrize("given", [{}, {"lengths": [0, 0]}, {"resets": np.zeros((0, 2), bool)}], ids=str)
+def test_no_steps_leave_the_state_and_its_count(name, given, rng):
+    layer = made(name)
+    _, state = layer(rng.standard_normal((3, 2, 2)))
+    outputs, final = layer(np.zeros((0, 2, 2)), state, **given)
+    assert outputs.shape[:2] == (0, 2)
+    same(final, state)

@@ -25,7 +25,7 @@ from minirnn.checks import check_positive
 from minirnn.functional import linear, tanh
 from minirnn.layers.cells.parameters import declare
 from minirnn.layers.cells.registry import register
-from minirnn.layers.cells.timed import indices
+from minirnn.layers.cells.timed import column, indices
 from minirnn.layers.recurrent import Cell
 from minirnn.module import Array, Buffer
 
@@ -74,8 +74,7 @@ class ClockworkRNN(Cell):
     def inputs(self, xs: Array, *, rng: onp.random.Generator | None = None, start: Any = 0) -> ClockInput:
         """xs (T, B, I) with the steps' indices beside it, from `start` on, or `start` (T, B) itself."""
         steps, batch = np.shape(xs)[:2]
-        t = indices(xs, start).reshape(steps, -1, 1)
-        return ClockInput(xs, onp.broadcast_to(t, (steps, batch, 1)))
+        return ClockInput(xs, onp.broadcast_to(column(indices(xs, start)), (steps, batch, 1)))
 
     def step(self, h: Array, x: ClockInput) -> tuple[Array, Array]:
         a = tanh(linear(x.x, self.w, self.b) + linear(h, self.u * self.seen))

@@ -8,7 +8,7 @@ import numpy as onp
 from minirnn.module import Array
 from minirnn.primitive import is_traced
 
-__all__ = ["TimedInput", "beside", "indices"]
+__all__ = ["TimedInput", "beside", "column", "indices"]
 
 
 class TimedInput(NamedTuple):
@@ -21,6 +21,11 @@ class TimedInput(NamedTuple):
 def indices(xs: Any, start: Any) -> Array:
     """The steps' indices: (T,) from the number `start` on, or `start` itself, (T, B)."""
     return onp.asarray(start) if onp.ndim(start) == 2 else onp.arange(start, start + len(xs))
+
+
+def column(times: Any) -> Any:
+    """(T, B), or (T,) for all of a batch, as (T, B, 1) or (T, 1, 1)."""
+    return np.reshape(times, (*np.shape(times), 1, 1)[:3])
 
 
 def beside(name: str, xs: Any, timestamps: bool, time: Any, otherwise: Any) -> TimedInput:
@@ -37,5 +42,6 @@ def beside(name: str, xs: Any, timestamps: bool, time: Any, otherwise: Any) -> T
     if np.shape(time) not in ((steps,), (steps, batch)):
         raise ValueError(f"{name}: time has shape {np.shape(time)}, ({steps}, {batch}) or ({steps},) was expected")
     dtype = np.result_type(xs)
-    column = np.reshape(time if is_traced(time) else onp.asarray(time, dtype), (steps, -1, 1))
-    return TimedInput(xs, column + onp.zeros((steps, batch, 1), dtype))
+    return TimedInput(
+        xs, column(time if is_traced(time) else onp.asarray(time, dtype)) + onp.zeros((steps, batch, 1), dtype)
+    )
