@@ -53,12 +53,15 @@ def native_of(traced: Traced, placed: Placed) -> Program:
     layout = layout_of(traced, placed)
     program = Program(layout, forward.once, backward.once, *runs, backward.finish, True, text)
     if os.name == "posix":  # the barrier lets others have the processor as POSIX says
-        functions = [for_team(direction.function) for direction in (ahead, back)]
         made = cache(partial(_for_teams, program, (ahead, back), placed))
-        program = program._replace(team=Together(made, any(map(meets_each_step, functions))))
+        program = program._replace(team=Together(made, cache(partial(_meet_each_step, (ahead, back)))))
     if layout.row_wise:
         program = program._replace(frames=lru_cache(SIZES_KEPT)(partial(Frames, (forward, backward), layout)))
     return program
+
+
+def _meet_each_step(directions: Sequence[Direction]) -> bool:
+    return any(meets_each_step(for_team(direction.function)) for direction in directions)
 
 
 _making = Lock()

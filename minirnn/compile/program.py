@@ -122,8 +122,8 @@ class Program(NamedTuple):
 
 
 class Together(NamedTuple):
-    """program() gives one whose calls are each run by all threads together; meets_each_step: whether these wait for
+    """program() gives one whose calls are each run by all threads together; meets_each_step(): whether these wait for
     each other at every step."""
 
     program: Callable[[], Program]
-    meets_each_step: bool
+    meets_each_step: Callable[[], bool]

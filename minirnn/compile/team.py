@@ -43,7 +43,7 @@ def worthwhile(program: Program, steps: int, batch: int) -> bool:
     layout, count = program.layout, threads.get_num_threads()
     if program.team is None or count == 1 or not layout.row_wise or layout.work * steps * batch / 2 < PASS:
         return False
-    if program.team.meets_each_step and layout.work * batch / count < STEP:
+    if layout.work * batch / count < STEP and program.team.meets_each_step():
         return False
     weights = sum([math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in layout.parameters])
     return batch / count < ROWS if weights < WIDE else batch / count <= ROWS_OF_WIDE

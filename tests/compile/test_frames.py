@@ -19,8 +19,11 @@ def frames_of(given):
     return sequence.frames(engine.program_for(call), call.steps, call.batch)
 
 
+SOME = ("RNN", "LSTM", "GRU", "MGU", "mLSTM", "SRU", "ConvLSTM", "PhasedLSTM")  # a gate, a norm, a clock, a convolution
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in SOME else pytest.mark.slow) for n in EVERY])
 def test_a_single_row_needs_no_packed_matrices(name, dtype, monkeypatch):
     given = problem(cell_of(name, dtype), steps=4, batch=1)
     direct = numbers(given, "compiled")

@@ -73,7 +73,7 @@ def test_threads_that_come_in_any_order_compute_what_one_computes(name, order, m
                 assert np.allclose(a, b, rtol=1e-12, atol=1e-14, equal_nan=True), argument
 
 
-@pytest.mark.parametrize("name", ["LSTM", "MinGRU", "LayerNormGRU"])
+@pytest.mark.parametrize("name", ["LSTM", "MinGRU", pytest.param("LayerNormGRU", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_native_code_of_a_team_is_what_the_interpreter_computes_and_stays_within_its_memory(
