@@ -171,7 +171,7 @@ class Module:
     _shared: ClassVar[list[tuple[str, Any]]] = []  # attributes of the class that may hold Modules, and shall not
     _bound: bool
     _cached_plan: _Plan | None
-    _memo: Any  # what a reader found of this module, and checks before it believes it; bound copies have it too
+    _memo: dict[str, Any]  # what readers found of it, and check before they believe it; bound copies share it
     _steady: Any  # how a layer's next call runs, if it is like the last one; bound copies have none
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -182,7 +182,7 @@ class Module:
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
         self.__dict__.update(_leaves={}, _aliases=set(), _children=[], _open=[], _bound=False)
-        self.__dict__.update(_cached_plan=None, _memo=None, _steady=None)
+        self.__dict__.update(_cached_plan=None, _memo={}, _steady=None)
         return self
 
     # ------------------------------------------------------------------ attributes
@@ -466,7 +466,7 @@ class Module:
 
     # ------------------------------------------------------------------ copies and words
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cached_plan": None, "_memo": None, "_steady": None}
+        return {**self.__dict__, "_cached_plan": None, "_memo": {}, "_steady": None}
 
     def extra_repr(self) -> str:
         """What the tree prints in brackets behind the class name: sizes and options. Override it."""

@@ -109,7 +109,7 @@ def _is_fixed(value: Any) -> bool:
 
 def _module_key(module: Module, called: frozenset[str] = _CALLED) -> Any:
     """A module's class and its attributes that are no arrays, by value; its children's."""
-    memo = module.__dict__.get("_memo")
+    memo = module._memo.get("key")
     if memo is not None and memo.holds(module, called):
         return memo.key
     held, names = module.__dict__, []
@@ -132,14 +132,14 @@ def _module_key(module: Module, called: frozenset[str] = _CALLED) -> Any:
     key = source.digest, tuple(names), tuple(module._leaves), tuple(module._children), children
     if fixed and not module._children:
         told = [*(name for name, _ in names), *(name for name, _ in objects)]
-        held["_memo"] = memo = _Memo(module, told, called, source, key)
+        module._memo["key"] = memo = _Memo(module, told, called, source, key)
         return memo.key
     return key
 
 
 def known_by_memo(cell: Module) -> bool:
     """Whether a cell's key is what it was, as far as its class, its code and its attributes go."""
-    memo = cell.__dict__.get("_memo")
+    memo = cell._memo.get("key")
     return memo is not None and memo.holds(cell, _CALLED)
 
 

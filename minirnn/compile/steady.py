@@ -102,8 +102,8 @@ def steady(
     if type(xs) is not np.ndarray or engine() != "auto" or not known_by_memo(cell):
         return None
     call = Call(cell, state, xs, None, False, None)
-    kind = type(call.state)
-    if not (kind is np.ndarray or hasattr(kind, "_fields")) or {type(array) for array in call.states} != {np.ndarray}:
+    parts = call.state if hasattr(type(call.state), "_fields") else [call.state]
+    if {type(part) for part in parts} != {np.ndarray}:
         return None
     found = found_for(call)
     frames = None if found is None else sequence.frames(found.program(call), call.steps, call.batch)

@@ -13,7 +13,7 @@ from minirnn.boxes import dtype_of, shape_of
 from minirnn.checks import as_array, as_generator, as_state, check_finite, check_float, check_lengths, check_positive
 from minirnn.engines import check_engine_name, scan
 from minirnn.layers import sizes
-from minirnn.layers.steady import OneCell, by_short_way, look_for, state_like
+from minirnn.layers.steady import OneCell, by_short_way, look_for, runs_as, state_like
 from minirnn.module import Array, Module
 from minirnn.padding import filled
 from minirnn.resets import Resets
@@ -236,8 +236,8 @@ class Recurrent(RecurrentLayer):
         return make(filled(xs, lengths), rng=rng, start=resets.counted(0, 0)[:-1])
 
     def one_cell(self) -> OneCell | None:
-        own = type(self).run is Recurrent.run and type(self).initial_state is Recurrent.initial_state
-        if self.reverse or self.checkpoint_every is not None or not own or type(self.cell).inputs is not Cell.inputs:
+        plain = getattr(self.cell.inputs, "__func__", None) is Cell.inputs and runs_as(self, Recurrent)
+        if self.reverse or self.checkpoint_every is not None or not plain:
             return None
         return OneCell((self,), self.cell, False)
 

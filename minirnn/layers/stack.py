@@ -16,7 +16,7 @@ from minirnn.layers.dropout import check_probability, noise
 from minirnn.layers.norm import LayerNorm
 from minirnn.layers.recurrent import Cell, Recurrent, RecurrentLayer, State
 from minirnn.layers.sizes import Size, as_shape, float_dtype
-from minirnn.layers.steady import OneCell
+from minirnn.layers.steady import OneCell, runs_as
 from minirnn.module import Array, Module
 from minirnn.padding import filled
 from minirnn.primitive import primitive
@@ -169,8 +169,8 @@ class CellStack(Stacked):
         return outputs, self._pack(final)
 
     def one_cell(self) -> OneCell | None:
-        own = type(self).run is CellStack.run and type(self).initial_state is CellStack.initial_state
-        inner = self.layers[0].one_cell() if own and self.num_layers == 1 and not self.bidirectional else None
+        alone = self.num_layers == 1 and not self.bidirectional and runs_as(self, CellStack)
+        inner = self.layers[0].one_cell() if alone else None
         return None if inner is None else OneCell((self, *inner.layers), inner.cell, True)
 
     def _pack(self, states: State) -> State:

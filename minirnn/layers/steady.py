@@ -14,7 +14,7 @@ from minirnn.boxes import dtype_of, shape_of
 from minirnn.engines import chosen
 from minirnn.module import Array
 
-__all__ = ["OneCell", "by_short_way", "look_for", "state_like"]
+__all__ = ["OneCell", "by_short_way", "look_for", "runs_as", "state_like"]
 
 
 class OneCell(NamedTuple):
@@ -24,6 +24,12 @@ class OneCell(NamedTuple):
     layers: tuple[Any, ...]
     cell: Any
     packed: bool
+
+
+def runs_as(layer: Any, kind: type) -> bool:
+    """Whether a layer runs, and begins, as this class says, whatever subclass it is of and whatever was set on it."""
+    own = type(layer).run is kind.run and type(layer).initial_state is kind.initial_state  # type: ignore[attr-defined]
+    return own and vars(layer).keys().isdisjoint(("run", "initial_state"))
 
 
 class _Kind(NamedTuple):
@@ -63,10 +69,11 @@ _steady = late.late("minirnn.compile.steady", "steady")
 
 def state_like(layer: Any, batch_size: int, dtype: DTypeLike) -> Any:
     """What a layer's state looks like: arrays of its shapes and dtypes without memory, kept from call to call."""
-    if layer._memo is None or layer._memo[0] != (batch_size, dtype):
+    of, like = layer._memo.get("state", (None, None))
+    if of != (batch_size, dtype):
         like = tree.map(_without_memory, layer.initial_state(batch_size, dtype))
-        layer.__dict__["_memo"] = (batch_size, dtype), like
-    return layer._memo[1]
+        layer._memo["state"] = (batch_size, dtype), like
+    return like
 
 
 def _without_memory(leaf: Any) -> Array:

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from compile_cases import EVERY, cell_of, numbers, problem, worst
+from compile_cases import CLASSIC, EVERY, cell_of, numbers, problem, worst
 
 import minirnn
 from minirnn import value_and_grad
@@ -28,18 +28,23 @@ def test_a_single_row_needs_no_packed_matrices(name, dtype, monkeypatch):
     given = problem(cell_of(name, dtype), steps=4, batch=1)
     direct = numbers(given, "compiled")
     found = frames_of(given)
-    if found is None:
-        pytest.skip("rows of the batch meet: no frame")
     assert found.direct
     monkeypatch.setattr(found, "direct", False)
     assert all(np.array_equal(a, b) for a, b in zip(direct, numbers(given, "compiled"), strict=True))
 
 
+@pytest.mark.parametrize("steps", [frames.DIRECT_STEPS, frames.DIRECT_STEPS + 1])
+def test_matrices_are_packed_beforehand_from_some_length_on(steps):
+    given = problem(cell_of("LSTM"), steps=steps, batch=1)
+    assert frames_of(given).direct == (steps == frames.DIRECT_STEPS)
+    assert worst(numbers(given, "compiled"), numbers(given, "python")) < 1e-11
+
+
 @pytest.mark.parametrize("hidden", [1, 7, 16, 33, 130])  # below, at and above vectors, and columns of one pass
-@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+@pytest.mark.parametrize("kind", CLASSIC)
 def test_single_rows_of_every_width_are_the_reference_s(kind, hidden):
-    cell = {"RNN": minirnn.RNNCell, "LSTM": minirnn.LSTMCell, "GRU": minirnn.GRUCell}[kind]
-    given = problem(cell(3, hidden, rng=np.random.default_rng(0), dtype=np.float64), steps=3, batch=1)
+    cell = CLASSIC[kind](3, hidden, rng=np.random.default_rng(0), dtype=np.float64)
+    given = problem(cell, steps=3, batch=1)
     assert worst(numbers(given, "compiled"), numbers(given, "python")) < 1e-12
 
 

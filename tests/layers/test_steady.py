@@ -4,6 +4,7 @@ import copy
 import gc
 import pickle
 import weakref
+from typing import NamedTuple
 
 import autograd.numpy as np
 import numpy as onp
@@ -11,6 +12,7 @@ import pytest
 
 import minirnn
 from minirnn import LSTM, Recurrent, cell, tree
+from minirnn.layers.lstm import LSTMState
 
 XS = onp.random.default_rng(0).standard_normal((3, 2, 4)).astype(onp.float32)
 scale = 1.0
@@ -147,6 +149,75 @@ def test_a_gradient_through_the_layer_is_no_such_call():
     with minirnn.engine("python"):
         expected = minirnn.value_and_grad(loss, (0, 1))(layer, XS)
     assert close(found, expected)
+
+
+class Deep(NamedTuple):
+    fast: LSTMState
+    slow: onp.ndarray
+
+
+class Nested(minirnn.Cell):
+    """Its state is a nesting of nestings."""
+
+    def __init__(self):
+        self.input_size, self.hidden_size = 4, 5
+        self.w = minirnn.Parameter(rng().standard_normal((5, 4)))
+
+    def initial_state(self, batch_size, dtype=None):
+        zeros = onp.zeros((batch_size, 5), dtype or self.dtype)
+        return Deep(LSTMState(zeros, zeros), zeros)
+
+    def step(self, state, x):
+        h = np.tanh(x @ self.w.T + state.fast.c)
+        return Deep(LSTMState(h, 0.5 * h), 0.9 * state.slow + 0.1 * h), h
+
+
+def test_a_state_of_nested_nestings_takes_the_long_way():
+    layer, xs = Recurrent(Nested()), XS.astype(onp.float64)
+    expected = layer(xs)
+    for state in [None, None, None, layer.initial_state(2), layer.initial_state(2)]:
+        assert same(layer(xs, state), expected)
+
+
+def ones_to_begin_with(layer):
+    return lambda batch, dtype=None: tree.map(lambda zeros: zeros + 1, type(layer).initial_state(layer, batch, dtype))
+
+
+def twice(cell):
+    return lambda xs, *, rng=None: 2 * xs
+
+
+@pytest.mark.parametrize("name", ["initial_state", "inputs"])
+@pytest.mark.parametrize("kind", ["own", "GRU", "LSTM"])
+def test_what_is_set_on_an_object_in_place_of_a_method_is_called(kind, name):
+    layer = steadied(kind)
+    inner = layer if kind == "own" else layer.layers[0]
+    owner, make = (layer, ones_to_begin_with) if name == "initial_state" else (inner.cell, twice)
+    object.__setattr__(owner, name, make(owner))
+    found = [layer(XS) for _ in range(5)]
+    assert not close(found[0], MAKE[kind]()(XS))
+    assert all(same(one, found[0]) for one in found)
+    assert close(found[0], by_reference(layer))
+
+
+def test_a_layer_within_a_cell_keeps_both_its_key_and_its_states_shape():
+    layer = Recurrent(Holds())
+    state = layer.cell.before(XS)[1]
+    for _ in range(3):
+        layer.cell.before(XS, state)
+        assert close(layer(XS), by_reference(layer))
+
+
+class Holds(minirnn.Cell):
+    """It runs a layer of one step within its own."""
+
+    def __init__(self):
+        self.input_size, self.hidden_size = 4, 5
+        self.before = minirnn.Recurrent(minirnn.RNNCell(4, 5, rng=rng()))
+
+    def step(self, state, x):
+        h = np.tanh(0.5 * state + self.before.cell.step(state, x)[1])
+        return h, h
 
 
 def test_copies_begin_anew_and_nothing_is_kept_alive():

@@ -11,7 +11,6 @@ import minirnn
 from minirnn import Recurrent, cells, tree
 from minirnn.gradcheck import gradcheck
 from minirnn.layers.cells.associative_scan import METHODS, linear_scan, multiply_pairs
-from minirnn.tier import tier
 
 LINEAR = [name for name in cells.names() if hasattr(cells.get(name), "parallel")]
 METHOD = pytest.mark.parametrize("method", METHODS)
@@ -136,15 +135,6 @@ def test_what_does_not_fit_is_refused(rng, change, says):
 @pytest.fixture(params=LINEAR)
 def cell(request, rng):
     return cells.small(request.param, rng=rng)
-
-
-@pytest.fixture(params=["numpy", "native"])
-def on_tier(request):
-    """`parallel` is linear_scan on NumPy, and the loop where that is native code."""
-    if request.param == "native":
-        pytest.importorskip("llvmlite", reason="llvmlite is not installed: pip install 'minirnn[fast]'")
-    with tier(request.param):
-        yield request.param
 
 
 def sequence(cell, rng, steps=6, batch=2):
