@@ -16,7 +16,7 @@ import numpy as np
 from minirnn.compile.address import address
 from minirnn.compile.calls import Calls, Once, flat
 from minirnn.compile.frames import Frames
-from minirnn.compile.llvm import objects, printer, products
+from minirnn.compile.llvm import moves, objects, printer, products
 from minirnn.compile.llvm.target import host
 from minirnn.compile.loops.direction import Direction, parts_of
 from minirnn.compile.loops.listing import listing
@@ -80,7 +80,7 @@ def _for_teams(program: Program, directions: Sequence[Direction], placed: Placed
 
 def _load_all(parts: "Sequence[_Native]", dtype: str, team: bool = False) -> None:
     """The functions of both directions, in one object; what they call, in another. team: they are teams' programs."""
-    _load_products(dtype)
+    _load_shared(dtype)
     if team:
         through_calls()
     digest = hashlib.sha256(repr([part.function for part in parts]).encode()).hexdigest()[:24]
@@ -93,8 +93,10 @@ def _load_all(parts: "Sequence[_Native]", dtype: str, team: bool = False) -> Non
 
 
 @cache
-def _load_products(dtype: str) -> None:
+def _load_shared(dtype: str) -> None:
+    """What the code of all cells calls."""
     objects.load(f"{printer.sources()} products {dtype}", lambda: products.module(host(), dtype), thorough=True)
+    objects.load(f"{printer.sources()} moves {dtype}", lambda: moves.module(host(), dtype))
 
 
 _cells: set[str] = set()

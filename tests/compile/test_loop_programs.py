@@ -8,7 +8,7 @@ from loop_cases import compare_all, directions
 pytest.importorskip("llvmlite", reason="llvmlite is not installed: pip install 'minirnn[fast]'")
 
 import minirnn
-from minirnn.compile.llvm import objects, printer, products
+from minirnn.compile.llvm import moves, objects, printer, products
 from minirnn.compile.llvm.target import AVX2, AVX512, NEON
 from minirnn.compile.loops.direction import FLAGS
 from minirnn.compile.loops.interpreter import interpret
@@ -69,7 +69,7 @@ def test_sizes_and_constants_become_slots_and_plain_numbers_stay():
 def test_code_for_other_processors_can_be_made(target, dtype):
     parts = directions(cell_of("LSTM", np.dtype(dtype)))
     text = printer.module(target, [(p.function.name, p.function, len(p.sizes)) for p in parts])
-    for made in (text, products.module(target, dtype)):
+    for made in (text, products.module(target, dtype), moves.module(target, dtype)):
         assert objects.emitted(made, target)[:4] == b"\x7fELF"
 
 

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from minirnn.compile.llvm import barrier, products
+from minirnn.compile.llvm import barrier, moves, products
 from minirnn.compile.llvm.rows import Rows
 from minirnn.compile.llvm.target import Target
 from minirnn.compile.llvm.text import Text, element
@@ -100,6 +100,19 @@ class _Printer(Rows):
 
     def _let(self, let: Let) -> None:
         self.variables[let.name] = self.value(f"and i64 {self.integer(let.value)}, 1")
+
+    def _map(self, work: Map) -> None:
+        name = moves.name_of(work, self.dtype)
+        if name is None:
+            self.map(work)
+            return
+        given = {"rows": self.integer(work.rows), "width": self.size(work.dims[0])}
+        for part, ref in (*zip(("a", "b"), [ref for _, ref in work.loads], strict=False), ("to", work.stores[0][1])):
+            given |= {part: self.start(ref), f"{part}_row": self.size(ref.row)}
+        if work.where is not None:
+            given |= {"where": self.start(work.where), "where_row": self.size(work.where.row)}
+        passed = [(kind, given[argument]) for kind, argument in moves.arguments(name)]
+        self.call("void", f"{name}_{self.dtype}", *passed)
 
     # ------------------------------------------------------------ teams
     def _part(self, part: Part) -> None:
@@ -204,7 +217,7 @@ class _Printer(Rows):
         For: _for,
         When: _when,
         Let: _let,
-        Map: Rows.map,
+        Map: _map,
         Reduce: Rows.reduce,
         Gather: Rows.gather,
         Pack: _pack,
