@@ -123,17 +123,14 @@ class Graph(NamedTuple):
 
 
 def _collect(root: Node, found: dict[Node, None]) -> None:
-    stack: list[tuple[Node, Iterator[Node]]] = []
-    if root not in found:
-        stack.append((root, iter(root.operands)))
+    stack = [root]
     while stack:
-        node, rest = stack[-1]
-        below = next((operand for operand in rest if operand not in found), None)
-        if below is None:
-            found[node] = None
-            stack.pop()
+        node = stack[-1]
+        missing = [operand for operand in node.operands if operand not in found]
+        if missing and node not in found:
+            stack.extend(reversed(missing))
         else:
-            stack.append((below, iter(below.operands)))
+            found.setdefault(stack.pop())
 
 
 def rewrite(graph: Graph, rule: Callable[[Node], Node]) -> Graph:
@@ -141,8 +138,9 @@ def rewrite(graph: Graph, rule: Callable[[Node], Node]) -> Graph:
     new: dict[Node, Node] = {}
     for node in graph.nodes():
         operands = tuple([new[operand] for operand in node.operands])
-        same = all(a is b for a, b in zip(operands, node.operands, strict=True))
-        new[node] = rule(node if same else Node(node.op, operands, node.attrs, node.shape, node.dtype))
+        new[node] = rule(
+            node if operands == node.operands else Node(node.op, operands, node.attrs, node.shape, node.dtype)
+        )
     for node in graph.inputs:
         new.setdefault(node, node)
     return Graph(graph.inputs, {key: new[node] for key, node in graph.outputs.items()})

@@ -19,6 +19,7 @@ An Index is a sum of products, ((coefficient, (variable, ...)), ...): t * b * 30
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 __all__ = [
@@ -62,6 +63,7 @@ Term: TypeAlias = "tuple[int | Slot, tuple[str, ...]]"
 Index: TypeAlias = "tuple[Term, ...]"
 
 
+@lru_cache(1 << 14)
 def index(*terms: "int | tuple[int, str] | tuple[int, str, str] | Index") -> Index:
     """The sum of terms: numbers, (coefficient, variable, ...) and other indices; those of the same variables join."""
     found: dict[tuple[str, ...], int] = {}
@@ -268,7 +270,7 @@ class Function(NamedTuple):
 
 # ---------------------------------------------------------------- sizes as arguments
 _PRODUCTS = (Pack, Multiply, MultiplyDirect, MultiplyTransposed, ColumnSum)
-_RECORDS = (Ref, Map, Reduce, Gather, *_PRODUCTS, Let, For, When, Line, Function, Part, Barrier)
+_RECORDS = frozenset((Ref, Map, Reduce, Gather, *_PRODUCTS, Let, For, When, Line, Function, Part, Barrier))
 
 
 def _walk(part: Any, size: Callable[[Any], Any]) -> Any:
@@ -279,7 +281,7 @@ def _walk(part: Any, size: Callable[[Any], Any]) -> Any:
         return part
     if isinstance(part, (int, float)):
         return size(part)
-    if isinstance(part, _RECORDS):
+    if type(part) in _RECORDS:
         return type(part)(*[_walk(field, size) for field in part])
     return tuple([_walk(field, size) for field in part])
 
@@ -301,7 +303,7 @@ def with_slots(function: Function) -> tuple[Function, tuple[int | float, ...]]:
 def memory_of(part: Any) -> Iterator[str]:
     """The names of memory that a statement uses."""
     names = {"memory", "packed", "out", "room", "numbers"}
-    if isinstance(part, _RECORDS):
+    if type(part) in _RECORDS:
         for field, value in zip(part._fields, part, strict=True):
             if field in names and isinstance(value, str):
                 yield value
@@ -318,7 +320,7 @@ def renamed(function: Function, names: Mapping[str, str]) -> Function:
     def changed(part: Any) -> Any:
         if isinstance(part, Ref):
             return part._replace(memory=names.get(part.memory, part.memory))
-        if isinstance(part, _RECORDS):
+        if type(part) in _RECORDS:
             return type(part)(*[changed(field) for field in part])
         return tuple([changed(value) for value in part]) if type(part) is tuple else part
 

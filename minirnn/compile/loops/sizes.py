@@ -4,6 +4,7 @@ size_of(3 * BATCH) is 3 b       times(4, 3 b) is 12 b       dense((b, 2, 5)) is 
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from minirnn.compile.ir import BATCH
@@ -19,6 +20,7 @@ def size_of(dim: int) -> Size:
     return index((dim // BATCH, "b")) if dim and dim % BATCH == 0 else dim
 
 
+@lru_cache(1 << 14)
 def times(*sizes: Size) -> Size:
     """The product, an int where it is one."""
     total = index(1)
@@ -39,6 +41,7 @@ def _plain(total: Index) -> Size:
     return total[0][0] if len(total) == 1 and total[0][1] == () else total
 
 
+@lru_cache(1 << 14)
 def scaled(size: Size, *names: str) -> Index:
     """size * name * name ..., as an Index."""
     one: Any = (1, *names)
