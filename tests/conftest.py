@@ -1,6 +1,6 @@
 """Hypothesis profiles, the cache of generated code, and what several test files share.
 
-Properties are tried on 25 examples, the same in every run. `make properties` and CI (--hypothesis-profile=thorough) try
+Properties are tried on 15 examples, the same in every run. `make properties` and CI (--hypothesis-profile=thorough) try
 them on 200, others in every run: one that fails is printed, with the line that repeats it, and kept in .hypothesis.
 """
 
@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 import minirnn
 from minirnn.tier import tier
 
-settings.register_profile("default", max_examples=25, derandomize=True)
+settings.register_profile("default", max_examples=15, derandomize=True)
 settings.register_profile("thorough", max_examples=200, derandomize=False, print_blob=True)
 for name in ("default", "thorough"):
     quiet = settings(settings.get_profile(name), deadline=None, suppress_health_check=[HealthCheck.too_slow])

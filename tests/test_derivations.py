@@ -273,6 +273,7 @@ def test_every_engine_is_a_column(monkeypatch):
     assert "engine python" not in findings
 
 
+@pytest.mark.slow
 def test_the_result_is_plain_and_repeatable():
     first, second = (compare(BUILTIN["RNN relu"], steps=2, seed=3) for _ in "12")
     assert first == second

@@ -33,6 +33,7 @@ def test_the_readmes_example_trains_and_checks():
     assert "ok" in printed.lower()
 
 
+@pytest.mark.slow
 def test_char_lm_example(tmp_path):
     (tmp_path / "text").write_text("the cat sat on the mat. " * 200)
     printed = run("examples/char_lm.py", tmp_path / "text", 60)
@@ -83,6 +84,7 @@ def test_the_guide_to_checking_a_gradient(tmp_path):
     assert "1 passed" in passed.stdout, passed.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "page",
     [
@@ -92,7 +94,7 @@ def test_the_guide_to_checking_a_gradient(tmp_path):
         "docs/heads.md",
         "docs/resets.md",
         "docs/regularisation.md",
-        pytest.param("docs/stacks.md", marks=pytest.mark.slow),
+        "docs/stacks.md",
     ],
 )
 def test_the_code_of_a_page_runs(page, tmp_path):

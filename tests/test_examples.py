@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from few import few
 
 from minirnn.train import TrainConfig, task_experiment, train
 
@@ -36,8 +37,6 @@ EXAMPLES = {
     ),
 }
 
-SLOW = pytest.param("adding_problem", marks=pytest.mark.slow)  # five cells, three of them compiled
-
 
 @pytest.fixture
 def run_example(tmp_path):
@@ -51,7 +50,7 @@ def run_example(tmp_path):
     return run
 
 
-@pytest.mark.parametrize("name", [SLOW if name == "adding_problem" else name for name in EXAMPLES])
+@pytest.mark.parametrize("name", few(EXAMPLES, ["name_generation"]))
 def test_an_example_runs(name, run_example, tmp_path):
     if name == "digits":
         pytest.importorskip("sklearn", reason="scikit-learn is not installed: pip install 'minirnn[digits]'")
@@ -65,6 +64,7 @@ def test_an_example_runs(name, run_example, tmp_path):
         assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_curves_are_drawn_from_the_folders_of_runs(run_example, tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'minirnn[plot]'")
     for task in ("adding", "copy"):

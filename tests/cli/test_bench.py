@@ -36,6 +36,7 @@ def cell(tmp_path, monkeypatch):
     sys.modules.pop("bench_forgetful", None)
 
 
+@pytest.mark.slow
 def test_a_cell_of_a_file_is_timed(cell, tmp_path):
     done = command("bench", cell, *SMALL, "--json", tmp_path / "figures.json")
     assert done.exit_code == 0, done.output

@@ -123,6 +123,7 @@ def check(*words):
     return done.exit_code, done.output
 
 
+@pytest.mark.slow
 def test_the_builtin_cells_pass(monkeypatch):
     compare = derivations.compare
     monkeypatch.setattr(derivations, "compare", lambda cell, seed: compare(cell, seed=seed, steps=3, batch=2))

@@ -47,6 +47,7 @@ def dasks_port_taken():
         yield
 
 
+@pytest.mark.slow
 def test_a_sweep_prints_its_table_and_keeps_runs_csv_and_picture(written, tmp_path, dasks_port_taken):
     done = command("sweep", written, "--out", tmp_path / "sweep", "--workers", 1)
     assert done.exit_code == 0, done.output

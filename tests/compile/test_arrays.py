@@ -6,6 +6,7 @@ A view of NumPy's is refused where it reaches beyond its memory, so that these r
 import numpy as np
 import pytest
 from compile_cases import EVERY, cell_of, error, problem
+from few import CELLS, few
 from loop_cases import BATCH, STEPS, values_for
 from meeting_cells import MEETING, SEVERAL, OneLine
 
@@ -22,16 +23,8 @@ from minirnn.compile.place import place
 from minirnn.compile.trace import trace
 from minirnn.tier import tier
 
-FEW = ["RNN", "LSTM", "GRU", "MGU", "LayerNormGRU", "mLSTM", "SRU", "LMU", "PhasedLSTM", "sLSTM"]
 LINES = MEETING | SEVERAL
-every = pytest.mark.parametrize(
-    "name",
-    [
-        n if n in (*FEW, *LINES) else pytest.param(n, marks=pytest.mark.slow)
-        for n in (*EVERY, *LINES)
-        if n != "ConvLSTM"
-    ],
-)
+every = pytest.mark.parametrize("name", few([n for n in (*EVERY, *LINES) if n != "ConvLSTM"], (*CELLS, *LINES)))
 
 
 def made(name, dtype=np.float64):
@@ -39,7 +32,7 @@ def made(name, dtype=np.float64):
 
 
 @every
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", few([np.float64, np.float32], [np.float32]))
 def test_numpy_computes_what_the_interpreter_does(name, dtype):
     placed = place(optimised(trace(*problem(made(name, dtype))).graph))
     parts = [_Arrays(Direction(placed, *part), placed) for part in parts_of(placed)]

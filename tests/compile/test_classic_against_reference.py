@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from classic_cases import CELLS, both, draw_like, numbers, problem, problems, worst
+from few import few
 from hypothesis import HealthCheck, given, settings
 
 import minirnn
@@ -39,15 +40,14 @@ class TestOverProblems:
 
 
 @EVERY_CELL
-@pytest.mark.parametrize("sizes", [(30, 17, 29, 100), (12, 5, 70, 33)])
+@pytest.mark.parametrize("sizes", few([(30, 17, 29, 100), (12, 5, 70, 33)], [(12, 5, 70, 33)]))
 def test_sizes_beyond_a_tile_and_more_than_one_share(kind, sizes, on_tier):
     error, where = worst(*both(problem(kind, *sizes, lengths=np.arange(sizes[1]) + 3)))
     assert error < 1e-12, where
 
 
 @EVERY_CELL
-@pytest.mark.parametrize("sign", [-50.0, 50.0])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("sign", "dtype"), [(-50.0, np.float32), (50.0, np.float64)])
 def test_saturated_gates(kind, sign, dtype, on_tier):
     made = problem(kind, dtype=dtype)
     made.cell.bias_ih[:] = sign * np.where(np.arange(len(made.cell.bias_ih)) % 2, 1, -1)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from compile_cases import EVERY, cell_of
+from few import few
 from loop_cases import compare_all, directions
 
 pytest.importorskip("llvmlite", reason="llvmlite is not installed: pip install 'minirnn[fast]'")
@@ -14,14 +15,11 @@ from minirnn.compile.loops.direction import FLAGS
 from minirnn.compile.loops.interpreter import interpret
 from minirnn.compile.loops.program import For, Function, Line, Map, Number, Ref, Slot, index, statements, with_slots
 
-FEW = ["RNN", "LSTM", "GRU", "MGU", "LayerNormGRU", "mLSTM", "SRU", "LMU", "PhasedLSTM", "ConvLSTM"]
-every_cell = pytest.mark.parametrize(
-    "name", [n if n in FEW else pytest.param(n, marks=pytest.mark.slow) for n in EVERY]
-)
+every_cell = pytest.mark.parametrize("name", few(EVERY))
 
 
 @every_cell
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", few([np.float64, np.float32], [np.float32]))
 def test_native_code_is_what_the_interpreter_computes_and_stays_within_its_memory(name, dtype):
     compare_all(cell_of(name, dtype))
 

@@ -74,6 +74,7 @@ def test_without_a_folder_to_write_to_code_is_in_memory_alone(tmp_path, monkeypa
     assert result("homeless") == 6
 
 
+@pytest.mark.slow
 def test_two_processes_may_make_the_same_files_at_once(tmp_path):
     code = (
         "import numpy, minirnn; layer = minirnn.GRU(3, 4, rng=numpy.random.default_rng(0)); "

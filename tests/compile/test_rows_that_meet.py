@@ -3,6 +3,7 @@
 import autograd.numpy as np
 import pytest
 from compile_cases import error, problem
+from few import few
 from loop_cases import compare_all
 from meeting_cells import MEETING, SEVERAL, OneLine
 
@@ -44,7 +45,7 @@ def test_one_program_serves_every_batch(name):
 
 
 @every
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", few([np.float64, np.float32], [np.float32]))
 def test_native_code_is_what_the_interpreter_computes_and_stays_within_its_memory(name, dtype):
     compare_all(cell_of(name, dtype))
 

@@ -9,6 +9,7 @@ import time
 import mpi_jobs
 import numpy as np
 import pytest
+from few import few
 from mpi_jobs import HANG, HERE, finish, needs_mpi, run, start
 from trainings import apart, text
 
@@ -28,7 +29,7 @@ def one():
 
 
 @needs_mpi
-@pytest.mark.parametrize("ranks", [pytest.param(1, marks=slow), pytest.param(2, marks=slow), 3])
+@pytest.mark.parametrize("ranks", few([1, 2, 3], [2]))
 def test_n_ranks_compute_what_one_does_and_the_same_bits_again(ranks, one, tmp_path):
     """100 steps in float64 of 5 streams, two accumulated batches, two layers with dropout, clipped."""
     run(ranks, JOB, "equal", tmp_path)
@@ -135,6 +136,7 @@ def written(tmp_path):
 
 
 @needs_mpi
+@slow
 def test_the_command_speaks_with_one_voice_and_keeps_one_run(written, tmp_path):
     out = run(2, *MINIRNN, written, *SMALL, "--out", tmp_path / "run")
     assert out.count("held-out bits/char:") == 1

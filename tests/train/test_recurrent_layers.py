@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from few import few
 
 from minirnn import cells, tree
 from minirnn.data import Corpus
@@ -34,7 +35,7 @@ CORPUS = Corpus("abcabdabeabf" * 60, "letters", 1, 0)
 SMALL = {"hidden": 8, "embedding": 6, "batch": 4, "seq_length": 6}
 DIVERSE = ("MGU", "mLSTM", "ClockworkRNN", "PhasedLSTM", "TauGRU", "LRU", "SCRN")
 EVERY = tuple(name for name in cells.names() if name != "ConvLSTM")
-each = pytest.mark.parametrize("name", EVERY)
+each = pytest.mark.parametrize("name", few(EVERY))
 
 
 def same(found, expected, **tolerance):

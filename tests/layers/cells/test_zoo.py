@@ -13,6 +13,7 @@ from statistics import median
 
 import numpy as np
 import pytest
+from few import few
 from padded_batches import assert_alone_is_the_same, assert_close, results, sequences
 
 import minirnn
@@ -23,6 +24,7 @@ from minirnn.layers.cells.registry import card, register
 
 REGISTERED = registered_cells()
 each = pytest.mark.parametrize("name", cells.names())
+each_few = pytest.mark.parametrize("name", few(cells.names()))
 # What a class does for all cells that are declared with it: three of them are enough where nobody waits for all.
 DECLARED = [name for name in cells.names() if cells.get(name).__bases__ == (DeclaredCell,)]
 each_class = pytest.mark.parametrize(
@@ -41,7 +43,7 @@ def slope(problem, direction, h):
     return (problem.value(up) - problem.value(down)) / (2 * h)
 
 
-@each
+@each_few
 def test_the_gradient_is_what_other_derivations_find(name):
     problem = Problem(small(name), 0, 3, 2)
     verdicts = [verdict(problem, method) for method in ("RTRL", "forward mode", "complex step")]
@@ -86,7 +88,7 @@ def test_random_padded_batches_give_each_sequence_what_it_gets_alone(name, seed,
 
 
 # ---------------------------------------------------------------- what a cell is
-@each
+@each_few
 def test_float32_stays_float32(name):
     layer = Recurrent(small(name, np.float32))
     xs, state = sequences(layer.cell, 3, 2)
@@ -105,7 +107,7 @@ def test_the_default_state_is_the_initial_state_of_the_cell(name):
     assert tree.leaves(layer.initial_state(3, np.float32))[0].dtype == np.float32
 
 
-@each
+@each_few
 def test_a_sequence_in_two_pieces_is_the_sequence_in_one(name):
     cell = small(name)
     xs, state = sequences(cell, 4, 2)
