@@ -18,6 +18,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 MEMORY = 8 << 30  # bytes that the tests of a slip may take: one that fills lists for ever must not fill the machine
+LOOK = 5.0  # seconds between two looks at tests that have had their time
 OPTIONS = ("-x", "-q", "-m", "not slow", "-p", "reached", "-p", "no:cacheprovider", "-p", "no:xdist", "--tb", "line")
 
 # What tests load from elsewhere, in the process that theirs are forked from: to load it takes longer than most tests.
@@ -59,6 +60,22 @@ def _tests(folder: Path, words: Sequence[str], environment: Mapping[str, str], o
     sys.exit(int(pytest.main(list(words))))
 
 
+def _at_work(session: int, seconds: float) -> bool:
+    """Whether a session's processes did something while they were looked at, and less than so many seconds in all."""
+    before = _processor_seconds(session)
+    time.sleep(LOOK)
+    return before < _processor_seconds(session) < seconds
+
+
+def _processor_seconds(session: int) -> float:
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            values = path.read_text().rpartition(")")[2].split()  # from the third on: the second may hold spaces
+            ticks += sum(map(int, values[11:15])) if int(values[3]) == session else 0
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 class Ended(NamedTuple):
     """How tests ended: pytest's exit code, None where they ran past their time; the seconds; what was said."""
 
@@ -96,7 +113,8 @@ class Copy:
             kept.unlink()
 
     def run(self, tests: Sequence[str], seconds: float, **said: str) -> Ended:
-        """Run tests until the first that fails; they end, with all that they started, after so many seconds.
+        """Run tests until the first that fails; they end, with all that they started, where they hang: after so many
+        seconds of a processor, or of waiting for nothing. Others that keep the machine busy are no reason to end.
 
         said: what reached.py is to do, by the names of its variables.
         """
@@ -106,6 +124,8 @@ class Copy:
             process = _forks.Process(target=_tests, args=(self.folder, [*OPTIONS, *tests], environment, output.name))
             process.start()
             process.join(seconds)
+            while process.is_alive() and _at_work(process.pid, seconds):
+                process.join(LOOK)
             code = process.exitcode
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

@@ -27,6 +27,7 @@ class Recorder:
     def __init__(self, target: Path):
         self.target, self.seconds = target, dict[str, float]()
         self.folder = Path.cwd() / "minirnn"
+        os.environ["COVERAGE_CORE"] = "ctrace"  # sys.monitoring tells of a line once, and not of every test
         self.lines = coverage.Coverage(data_file=None, config_file=False, source=[str(self.folder)])
         self.lines.start()
 
