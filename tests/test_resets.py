@@ -79,9 +79,9 @@ def test_clocks_and_windows_begin_anew(name):
 
 @pytest.mark.slow
 @every_engine
-@pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("name", cells.names())
-def test_every_cell_on_every_engine(name, reverse, on):
+def test_every_cell_on_every_engine(name, on):
+    reverse = cells.names().index(name) % 2 == 0
     with running(on):
         for seed, every in enumerate([None, 2]):
             layer = Recurrent(cells.small(name, rng=rng()), reverse=reverse, checkpoint_every=every)

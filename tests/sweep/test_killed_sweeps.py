@@ -92,7 +92,7 @@ def in_the_middle(path):
 
 @pytest.mark.slow
 def test_a_trial_whose_worker_is_killed_goes_on_from_its_checkpoint(spec, tmp_path):
-    kills, trials, steps = 10, 12, 800
+    kills, trials, steps = 5, 6, 500
     made, over, killed = spec(trials=trials, steps=steps), threading.Event(), []
     killer = threading.Thread(target=lambda: killed.append(kill_workers(tmp_path / "sweep", kills, kills, over)))
     killer.start()
@@ -142,8 +142,8 @@ def test_ten_deaths_end_the_trial_and_each_is_counted(ours, objectives_on_path, 
 
 @pytest.mark.slow
 def test_a_killed_driver_is_gone_on_with_and_no_trial_is_lost_or_counted_twice(spec, tmp_path):
-    kills = 5
-    spec(trials=3 + kills, steps=600)
+    kills = 3
+    spec(trials=2 + kills, steps=400)
     rng, folder = random.Random(kills), tmp_path / "sweep"
     command = [sys.executable, "-m", "minirnn", "sweep", "--workers", "2"]
     for k in range(kills):
@@ -159,13 +159,13 @@ def test_a_killed_driver_is_gone_on_with_and_no_trial_is_lost_or_counted_twice(s
         driver.communicate()
     done = subprocess.run([*command, "--resume", folder], capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
-    assert f"{3 + kills} trials: {3 + kills} finished, 0 pruned, 0 failed" in done.stdout
+    assert f"{2 + kills} trials: {2 + kills} finished, 0 pruned, 0 failed" in done.stdout
     assert "again with the same seed" in done.stdout
     assert "the same to the bit" in done.stdout
     with (folder / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert sorted(int(row["trial"]) for row in rows) == list(range(3 + kills))
-    assert len(list_runs(folder / "trials")) == 3 + kills
+    assert sorted(int(row["trial"]) for row in rows) == list(range(2 + kills))
+    assert len(list_runs(folder / "trials")) == 2 + kills
     assert all(run.finished for run in list_runs(folder))
     lost = int(re.search(r"workers lost with a trial: (\d+)", done.stdout)[1])
     print(f"the driver killed {kills} times, {lost} trials gone on with, {len(rows)} trials, all finished, none twice")
