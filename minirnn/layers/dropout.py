@@ -1,7 +1,9 @@
 """Dropout: noise where an rng is given, nothing where none is."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,9 @@ from minirnn.checks import as_generator
 from minirnn.module import Array, Module
 from minirnn.primitive import is_traced
 
-__all__ = ["Dropout", "check_probability", "noise", "warn_without_noise"]
+__all__ = ["Dropout", "check_probability", "noise", "warn_without_noise", "without_noise"]
+
+_meant: ContextVar[bool] = ContextVar("calls without noise are meant", default=False)
 
 
 def check_probability(name: str, p: float) -> float:
@@ -38,12 +42,22 @@ def noise(
 
 def warn_without_noise(*arrays: Any) -> None:
     """What a call with noise and no rng owes: a warning where one of its arrays is being differentiated."""
-    if any(is_traced(array) for array in arrays):
+    if any(is_traced(array) for array in arrays) and not _meant.get():
         warnings.warn(
             "a model with dropout is being differentiated without noise; when training, call it with "
             "rng=numpy.random.default_rng(seed)",
             stacklevel=3,
         )
+
+
+@contextmanager
+def without_noise() -> Iterator[None]:
+    """Within the block a differentiated call of a model with dropout and no rng is meant, and warns of nothing."""
+    token = _meant.set(True)
+    try:
+        yield
+    finally:
+        _meant.reset(token)
 
 
 class Dropout(Module):
