@@ -22,7 +22,7 @@ from minirnn.compile.program import Program
 from minirnn.compile.verify import verify
 from minirnn.module import Module
 
-__all__ = ["found_for", "passed_by", "prepare", "program_for"]
+__all__ = ["found_for", "passed_by", "prepare", "program_for", "rule_for"]
 
 
 class _Refused(NamedTuple):
@@ -164,6 +164,16 @@ def found_for(call: Call) -> "_Found | None":
     """A call's programs; None where it cannot be compiled."""
     found = _find(call)
     return None if isinstance(found, _Refused) or call.batch < found.program(call).layout.least else found
+
+
+def rule_for(call: Call) -> tuple[rule.Compiled, list[Any], Callable[..., Any]] | None:
+    """A call's rule, its arrays, and how the leaves of its outputs are put together; None where it is not compiled."""
+    found = found_for(call)
+    program = None if found is None else found.program(call)
+    if found is None or program is None or not rule.is_compiled(call, program):
+        return None
+    arrays = [*call.columns, *call.states, *call.fresh, *rule.arrays_of(call)]
+    return rule.Compiled(call, program, found.moving), arrays, found.rebuild
 
 
 def program_for(call: Call) -> Program:

@@ -18,7 +18,7 @@ from minirnn.compile.program import Program
 from minirnn.module import Array
 from minirnn.transform import jvp
 
-__all__ = ["run"]
+__all__ = ["Compiled", "apart", "arrays_of", "is_compiled", "run"]
 
 MovingProgram = Callable[[Call], Program | None]
 
@@ -27,18 +27,23 @@ def run(call: Call, program: Program, rebuild: Callable[..., Any], moving: Movin
     """(final state, outputs) of a call; rebuild: the outputs' nesting, of their leaves; moving(call): the program of
     the call of the moving cell, or None.
 
-    Sequences of different lengths where rows of the batch meet are the reference's: what stands beside a sequence that
-    is over then matters.
+    What is not compiled is the reference's.
     """
-    if call.lengths is not None and not (program.layout.row_wise and call.lengths.any()):
+    if not is_compiled(call, program):
         return reference.run(call.cell, call.state, call.xs, call.lengths, call.reverse, call.every, call.anew)
     rule = Compiled(call, program, moving)
-    results = bundle.call(rule, [*call.columns, *call.states, *call.fresh, *_arrays_of(call)])
+    results = bundle.call(rule, [*call.columns, *call.states, *call.fresh, *arrays_of(call)])
     count = len(program.layout.outputs)
     return call.rebuild_state(results[count:]), rebuild(results[:count])
 
 
-def _arrays_of(call: Call) -> list[Any]:
+def is_compiled(call: Call, program: Program) -> bool:
+    """Not so are sequences of different lengths where rows of the batch meet: what stands beside a sequence that is
+    over then matters."""
+    return call.lengths is None or bool(program.layout.row_wise and call.lengths.any())
+
+
+def arrays_of(call: Call) -> list[Any]:
     """The cell's distinct arrays, in the order in which the tree module finds them."""
     return call.arrays if len(set(map(id, call.arrays))) == len(call.arrays) else tree.leaves(call.cell)
 
@@ -129,7 +134,7 @@ class Compiled(bundle.Rule):
         for i, d in zip(floats, d_anew, strict=False):
             found[i + len(layout.states)] = order.held(np.zeros_like(arrays[i]), d)
         found |= dict(enumerate(gradients, self.first_parameter))
-        return _apart([found[i] for i in wanted])
+        return apart([found[i] for i in wanted])
 
     def _backward_at_once(
         self, arrays: Sequence[Array], kept: Kept, cotangents: Sequence[Any], wanted: Sequence[int]
@@ -146,7 +151,7 @@ class Compiled(bundle.Rule):
         first = iter(d_first)
         d_states = [next(first) if leaf.dtype.kind == "f" else None for leaf in layout.states]
         found = [*d_xs, *d_states, *gradients]
-        return _apart([found[i] for i in wanted])
+        return apart([found[i] for i in wanted])
 
     # ------------------------------------------------------------ tangents, and gradients that are differentiated
     def _moved(self, arrays: Sequence[Any], tangents: dict[int, Any]) -> "_Moved | None":
@@ -250,7 +255,7 @@ def _tangent(array: Any, tangent: Any) -> Any:
     return np.zeros(shape_of(array), dtype_of(array)) if tangent is None else tangent
 
 
-def _apart(arrays: Sequence[Any]) -> list[Array]:
+def apart(arrays: Sequence[Any]) -> list[Array]:
     """The arrays, sharing memory with nothing."""
     seen: set[int] = set()
     made = []

@@ -19,6 +19,7 @@ from minirnn.call import Call
 from minirnn.compile import sequence
 from minirnn.compile.engine import found_for
 from minirnn.compile.key import known_by_memo
+from minirnn.compile.rule import apart
 from minirnn.module import Array, Module
 
 __all__ = ["Steady", "steady"]
@@ -55,14 +56,25 @@ class Steady:
     ):
         self._engine, self._around = engine, _surroundings(engine)
         self._modules = [_Same(module) for module in modules]
-        self._cell, self._frames, self._rebuild, self._packed = call.cell, frames, rebuild, packed
-        self._parameters, self._kind, self._rebuild_state = call.arrays, type(call.state), call.rebuild_state
+        self._cell, self._frames, self._packed = call.cell, frames, packed
+        self._parameters, self._kind = call.arrays, type(call.state)
+        self.rebuild, self.rebuild_state = rebuild, call.rebuild_state  # of the leaves of outputs, of a state
         self._shape, self._dtype = call.xs.shape, call.xs.dtype
+        leaves = (*frames.layout.outputs, *frames.layout.states)
+        self.all_floats = {leaf.dtype.kind for leaf in leaves} == {"f"}  # the results, which then have gradients
         front = (1,) if packed else ()
         self._first = [(array.shape, array.dtype) for array in call.states]
         self._given = [((*front, *array.shape), array.dtype) for array in call.states]
 
     def __call__(self, xs: Any, state: Any) -> tuple[Any, Any] | None:
+        states = self.states(xs, state)
+        if states is None:
+            return None
+        outputs, final, _ = self.forward(xs, states, False)
+        return self.rebuild(outputs), self.rebuild_state(final)
+
+    def states(self, xs: Any, state: Any) -> list[Array] | None:
+        """The arrays that the call begins with; None where it is of another kind."""
         if type(xs) is not np.ndarray or xs.shape != self._shape or xs.dtype != self._dtype:
             return None
         if state is None:
@@ -77,10 +89,25 @@ class Steady:
             return None
         if not known_by_memo(self._cell) or not math.isfinite(np.vdot(xs, xs)):
             return None
-        outputs, final, _ = self._frames.forward(self._parameters, [xs], states, False)
-        if self._packed:
-            final = [array[None] for array in final]
-        return self._rebuild(outputs), self._rebuild_state(final)
+        return states
+
+    def forward(self, xs: Array, states: list[Array], keep: bool) -> tuple[list[Array], list[Array], Any]:
+        """The leaves of the outputs and of the final state, and what `backward` needs, if it is asked to `keep` it."""
+        outputs, final, kept = self._frames.forward(self._parameters, [xs], states, keep)
+        return outputs, self._with_front(final), kept
+
+    def backward(
+        self, kept: Any, cotangents: Sequence[Array | None], want_x: bool, wanted: Sequence[int]
+    ) -> tuple[Array | None, list[Array], list[Array]]:
+        """The gradients of xs, if it is wanted, of the state that came, and of those of the cell's arrays that are.
+        cotangents: of the leaves of the outputs and of the final state, all floats, None for zeros."""
+        count = len(cotangents) - len(self._first)
+        given = [cotangents[:count], cotangents[count:]]
+        d_xs, d_first, gradients = self._frames.backward(self._parameters, kept, *given, want_x, bool(wanted))
+        return d_xs[0], self._with_front(d_first), apart([gradients[i] for i in wanted])
+
+    def _with_front(self, states: list[Array]) -> list[Array]:
+        return [array[None] for array in states] if self._packed else states
 
     def _taken_apart(self, state: Any, expected: Sequence[tuple[Any, Any]]) -> list[Array] | None:
         """The state's arrays, where they are such as came before."""

@@ -14,7 +14,7 @@ from minirnn.boxes import dtype_of, shape_of
 from minirnn.engines import chosen
 from minirnn.module import Array
 
-__all__ = ["OneCell", "by_short_way", "look_for", "runs_as", "state_like"]
+__all__ = ["OneCell", "by_short_way", "look_for", "runs_as", "short_way", "state_like"]
 
 
 class OneCell(NamedTuple):
@@ -53,10 +53,11 @@ def look_for(layer: Any, xs: Any) -> None:
     if known is None or known.of_xs != of_xs or known.run is not None:
         layer.__dict__["_steady"] = _Kind(of_xs, None, False)
     elif not known.tried:
-        layer.__dict__["_steady"] = _Kind(of_xs, _short_way(layer, xs), True)
+        layer.__dict__["_steady"] = _Kind(of_xs, short_way(layer, xs), True)
 
 
-def _short_way(layer: Any, xs: Any) -> Any:
+def short_way(layer: Any, xs: Any) -> Any:
+    """What runs calls of this layer like that with xs (T, B, ...); None where there is no short way."""
     found = layer.one_cell()
     if found is None or any(each.engine != "auto" for each in found.layers) or not late.has_compiler():
         return None

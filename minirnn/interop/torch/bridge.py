@@ -2,19 +2,20 @@
 
 import inspect
 from collections.abc import Sequence
+from operator import is_
 from typing import Any
 
-import numpy as np
 import torch
+from torch.autograd import forward_ad
 from torch.nn.utils.rnn import PackedSequence
 
 from minirnn import tree
-from minirnn.interop.torch.computation import Computation
+from minirnn.interop.torch.call import ModelCall
 from minirnn.interop.torch.function import apply, arrays_of, is_differentiated, tensors_of
 from minirnn.interop.torch.packed import through_padded
+from minirnn.interop.torch.short import look_for
 from minirnn.layers import Cell, Recurrent
-from minirnn.layers.dropout import without_noise
-from minirnn.module import Module
+from minirnn.module import Array, Module
 
 __all__ = ["TorchModule", "layer", "module"]
 
@@ -56,14 +57,23 @@ class TorchModule(torch.nn.Module):  # type: ignore[misc]
             raise TypeError(f"module: {type(what).__name__} cannot be called; a Cell, layer or model was expected")
         one_cell = getattr(self._model, "one_cell", lambda: None)() is not None  # which makes no noise
         self._takes = frozenset() if one_cell else frozenset(inspect.signature(self._model).parameters) & {"rng"}
+        self._paths = [entry.path for entry in self._model._plan().entries]
         self._places: list[tuple[torch.nn.Module, str]] = []
-        for entry in self._plan().entries:
+        for entry in self._entries():
             self._register(entry.path.removeprefix(self._prefix), entry)
         self._tie()
 
     # ------------------------------------------------------------ the same memory
-    def _plan(self) -> Any:
-        return self._model._plan()
+    def _entries(self) -> list[Any]:
+        """The model's arrays in the order of the tensors, whatever was assigned anew on either side."""
+        plan = self._model._plan()
+        gone = [path for path in self._paths if path not in plan.names]
+        if gone or len(self._paths) != len(plan.entries):
+            raise ValueError(
+                f"{type(self._what).__name__}: the arrays are {', '.join(entry.path for entry in plan.entries)} by "
+                f"now, and were {', '.join(self._paths)} when the module was made; make another of it"
+            )
+        return [plan.entries[plan.names[path]] for path in self._paths]
 
     def _register(self, path: str, entry: Any) -> None:
         """An array as the Parameter or buffer of its dotted path, also where torch's Module has that name itself."""
@@ -71,7 +81,7 @@ class TorchModule(torch.nn.Module):  # type: ignore[misc]
         holder: torch.nn.Module = self
         for part in parts:
             holder = _below(holder, part)
-        array = self._model._array(self._plan(), entry)
+        array = self._model._array(self._model._plan(), entry)
         if array.dtype.kind == "f" and array.dtype.name not in ("float32", "float64"):
             raise TypeError(f"module: {path} is {array.dtype}, float32 or float64 was expected; astype makes it so")
         tensor = torch.from_numpy(array if array.flags.writeable else array.copy())
@@ -93,18 +103,36 @@ class TorchModule(torch.nn.Module):  # type: ignore[misc]
 
     def _tie(self) -> None:
         """Lay the model's arrays on the memory of the parameters and buffers, where minirnn can compute with them."""
-        plan = self._plan()
-        for entry, tensor in zip(plan.entries, self._tensors(), strict=True):
+        plan, entries = self._model._plan(), self._entries()
+        self._in_order = all(map(is_, entries, plan.entries))
+        self._held, self._addresses, self._short = list[tuple[Any, str, Array]](), list[int](), dict[Any, Any]()
+        for entry, tensor in zip(entries, self._tensors(), strict=True):
             if tensor.device.type == "cpu" and not (tensor.is_floating_point() and tensor.dtype not in FLOATS):
                 array = tensor.detach().numpy()
                 for i, name in entry.sites:
-                    plan.modules[i][1].__dict__[name] = array
+                    if not _is_same(plan.modules[i][1].__dict__[name], array):
+                        plan.modules[i][1].__dict__[name] = array
+            held = plan.modules[entry.sites[0][0]][1].__dict__
+            self._held.append((held, entry.sites[0][1], held[entry.sites[0][1]]))
+            self._addresses.append(tensor.data_ptr())
+
+    def _lie_as_known(self, own: Sequence[torch.Tensor]) -> bool:
+        """Whether the model's tensors are those, or on the memory, that its arrays are on."""
+        if torch._C._are_functorch_transforms_active() or not self._in_order:
+            return False
+        for tensor, address in zip(own, self._addresses, strict=True):
+            if tensor.data_ptr() != address:
+                return False
+        for held, name, array in self._held:  # noqa: SIM110 (a generator costs more than what it would go through)
+            if held[name] is not array:
+                return False
+        return True
 
     def _handed_back(self) -> Module:
         for tensor in self._tensors():
             check(type(self._what).__name__, tensor, None)
         self._tie()
-        for entry, tensor in zip(self._plan().entries, self._tensors(), strict=True):
+        for entry, tensor in zip(self._entries(), self._tensors(), strict=True):
             if entry.leaf.kind == "parameter" and entry.leaf.frozen is tensor.requires_grad:
                 self._model._set_frozen(entry.path, not tensor.requires_grad)
         return self._what
@@ -113,6 +141,9 @@ class TorchModule(torch.nn.Module):  # type: ignore[misc]
         super()._apply(fn, recurse)
         self._tie()
         return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in _OF_ARRAYS}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -125,37 +156,62 @@ class TorchModule(torch.nn.Module):  # type: ignore[misc]
     def forward(self, xs: Any, state: Any = None, lengths: Any = None, **named: Any) -> Any:
         if isinstance(xs, PackedSequence):
             return through_padded(self.forward, xs, self._batch_first(), state, **named)
-        args = (xs,) if state is None else (xs, state)
-        named |= {} if lengths is None else {"lengths": lengths}
-        leaves, rebuild = tree.flatten((args, named))
+        own = self._tensors()
+        as_known = self._lie_as_known(own)
+        kind = (xs.shape, xs.dtype) if as_known and lengths is None and not named and type(xs) is torch.Tensor else None
+        short = self._short.get(kind)
+        if short is not None and xs.is_cpu and forward_ad._current_level < 0:
+            result = short(xs, state, own)
+            if result is not None:
+                return result
+            del self._short[kind]
+        result = self._long_way(own, as_known, (xs,) if state is None else (xs, state), lengths, named)
+        if kind is not None and kind not in self._short:
+            self._short[kind] = look_for(self._model, self._paths, [array for _, _, array in self._held], xs)
+        return result
+
+    def _long_way(
+        self, own: Sequence[torch.Tensor], as_known: bool, args: tuple[Any, ...], lengths: Any, named: dict[str, Any]
+    ) -> Any:
+        leaves, rebuild = tree.flatten((args, named if lengths is None else {**named, "lengths": lengths}))
         at = [i for i, leaf in enumerate(leaves) if isinstance(leaf, torch.Tensor)]
-        tensors = [*[leaves[i] for i in at], *self._checked([leaves[i] for i in at])]
-        call = _Call(self, leaves, at, rebuild, self._seed())
+        came = [leaves[i] for i in at]
+        self._check(came, own)
+        tensors = [*came, *own]
+        arrays = [array for _, _, array in self._held]
+        call = ModelCall(self._model, self._paths, arrays, leaves, at, rebuild, self._seed())
+        if as_known:
+            call.given = [*arrays_of(came), *call.own]
         if is_differentiated(tensors):
             results: Any = apply(call, tensors)
         else:
-            arrays = arrays_of(tensors)
-            results = tensors_of(call.forward(arrays, ())[0], arrays)
+            given = call.given or arrays_of(tensors)
+            results = tensors_of(call.forward(given, ())[0], given)
         return call.nest(results)
 
     def _batch_first(self) -> bool:
         return bool(getattr(self._model, "batch_first", False))
 
-    def _checked(self, came: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """The model's own tensors. TypeError: one of them, or one that came, is none that minirnn computes with."""
-        own, name = self._tensors(), type(self._what).__name__
+    def _check(self, came: Sequence[torch.Tensor], own: Sequence[torch.Tensor]) -> None:
+        """TypeError: a tensor that came, or one of the model's own, is none that minirnn computes with."""
+        name = type(self._what).__name__
         if not came:
             raise TypeError(f"{name}: no tensor came; torch.from_numpy makes one of an array, on the same memory")
         dtype = next((tensor.dtype for tensor in own if tensor.is_floating_point()), None)
         for tensor in (*own, *came):
             check(name, tensor, dtype)
-        return own
 
     def _seed(self) -> int | None:
         """A new one from torch's generator where there may be noise: in train(), and not for one cell alone."""
         if not self.training or "rng" not in self._takes:
             return None
         return int(torch.randint(1 << 62, ()))
+
+
+def _is_same(one: Array, other: Array) -> bool:
+    """Whether two arrays are the same numbers in the same memory."""
+    what = [(a.__array_interface__["data"][0], a.shape, a.strides, a.dtype) for a in (one, other)]
+    return what[0] == what[1]
 
 
 def _below(holder: torch.nn.Module, name: str) -> torch.nn.Module:
@@ -167,6 +223,7 @@ def _below(holder: torch.nn.Module, name: str) -> torch.nn.Module:
     return holder._modules[name]
 
 
+_OF_ARRAYS = ("_held", "_addresses", "_short")  # what `_tie` finds anew in a copy
 FLOATS = (torch.float32, torch.float64)
 
 
@@ -183,26 +240,3 @@ def check(name: str, tensor: torch.Tensor, of: torch.dtype | None) -> None:
             f"{name}: a {tensor.dtype} tensor came, the parameters are {of}; use tensor.to({of}), or "
             f"module.to({tensor.dtype})"
         )
-
-
-class _Call(Computation):
-    """One call of a module: of the tensors that came, leaves[i] for i in at, and of the model's arrays. seed: of the
-    noise, None where there is none."""
-
-    def __init__(self, module: TorchModule, leaves: list[Any], at: list[int], rebuild: Any, seed: int | None):
-        self.module, self.leaves, self.at, self.rebuild, self.seed = module, leaves, at, rebuild, seed
-        self.nest: Any = None
-
-    def __call__(self, arrays: Any) -> list[Any]:
-        leaves = list(self.leaves)
-        for i, array in zip(self.at, arrays, strict=False):
-            leaves[i] = array
-        args, named = self.rebuild(leaves)
-        model, plan = self.module._model, self.module._plan()
-        bound = model._with(plan, dict(enumerate(arrays[len(self.at) :])))
-        if self.seed is not None:
-            named["rng"] = np.random.default_rng(self.seed)
-        with without_noise():
-            result = bound(*args, **named)
-        found, self.nest = tree.flatten(result)
-        return found

@@ -18,9 +18,14 @@ Arrays = Sequence[Any]
 
 
 class Computation:
-    """Arrays to arrays. A subclass says in __call__ how, by differentiable functions; the rest follows."""
+    """Arrays to arrays. A subclass says in __call__ how, by differentiable functions; the rest follows.
 
-    reads_results = True  # whether the backward pass reads what the forward pass returned
+    given: the arrays of the call that is coming, where they are known. fresh: whether the results of the last forward
+    pass are new arrays that nothing reads again.
+    """
+
+    given: Arrays | None = None
+    fresh = False
 
     def __call__(self, arrays: Arrays) -> list[Any]:
         """The results, for plain arrays and within a differentiated function."""
@@ -37,12 +42,12 @@ class Computation:
         return record.results, record
 
     def pull(self, arrays: Arrays, record: Any, cotangents: Arrays, wanted: Sequence[int]) -> list[Any]:
-        """The cotangents of arrays[i], i in wanted; a result's cotangent None stands for zeros. record: that of
-        `forward`, None where it is gone."""
-        if record is None or not set(wanted) <= set(record.wanted):
+        """The cotangents of arrays[i], i in wanted; a result's cotangent None stands for zeros. record: that of a
+        `forward` that was told of all of these, None where it is gone."""
+        if record is None:
             record = _Record(self, arrays, wanted)
-        found = dict(zip(record.wanted, record.pull(cotangents), strict=True))
-        return [found[i] for i in wanted]
+        found: list[Any] = record.pull(cotangents, wanted)
+        return found
 
 
 class _Record:
@@ -61,10 +66,11 @@ class _Record:
         self._floats = [k for k, y in enumerate(self.results) if is_float(y)]
         self.results = _with([unboxed(y) for y in self.results], self._floats, floats)
 
-    def pull(self, cotangents: Arrays) -> list[Any]:
-        """One gradient for each i in wanted."""
+    def pull(self, cotangents: Arrays, wanted: Sequence[int]) -> list[Any]:
         given = [cotangents[k] for k in self._floats]
-        return list(self._pullback([np.zeros(*o) if g is None else g for g, o in zip(given, self._like, strict=True)]))
+        whole = [np.zeros(*like) if g is None else g for g, like in zip(given, self._like, strict=True)]
+        found = dict(zip(self.wanted, self._pullback(whole), strict=True))
+        return [found[i] for i in wanted]
 
 
 class Pulled(Computation):
@@ -82,7 +88,7 @@ class Pulled(Computation):
 
     def __call__(self, arrays: Arrays) -> list[Any]:
         own, cotangents = self._apart(arrays)
-        return _Record(self.of, own, self.wanted).pull(cotangents)
+        return _Record(self.of, own, self.wanted).pull(cotangents, self.wanted)
 
     def forward(self, arrays: Arrays, wanted: Sequence[int]) -> tuple[list[Any], Any]:
         record, self._record = self._record, None

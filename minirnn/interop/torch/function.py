@@ -42,8 +42,11 @@ def arrays_of(tensors: Tensors) -> list[Array]:
     return [tensor.numpy(force=False) if not tensor.requires_grad else tensor.detach().numpy() for tensor in tensors]
 
 
-def tensors_of(results: Sequence[Any], given: Sequence[Array]) -> tuple[torch.Tensor, ...]:
-    """Results on their own memory; a copy of what shares its with an array that was given, or with another result."""
+def tensors_of(results: Sequence[Any], given: Sequence[Array] = (), fresh: bool = False) -> tuple[torch.Tensor, ...]:
+    """Results on their own memory; a copy of what shares its with an array that was given, or with another result,
+    unless all are new arrays."""
+    if fresh:
+        return tuple([torch.from_numpy(array) for array in results])
     made, seen = list[Array](), list(given)
     for result in results:
         array = np.asarray(result)
@@ -87,7 +90,7 @@ def _saved(ctx: Any, computation: Computation, tensors: Tensors, out: Any, recor
     ctx.floats = [tensor.is_floating_point() for tensor in out]
     if not all(ctx.floats):
         ctx.mark_non_differentiable(*[tensor for tensor, is_float in zip(out, ctx.floats, strict=True) if not is_float])
-    read = [tensor for tensor in out if tensor.is_floating_point()] if computation.reads_results else []
+    read = [] if computation.fresh else [tensor for tensor in out if tensor.is_floating_point()]
     ctx.save_for_backward(*tensors, *read, *([] if record is None else [Ticket.of(record)]))
     ctx.kept = record is not None
 
@@ -109,10 +112,10 @@ class _Rules(torch.autograd.Function):  # type: ignore[misc]
         if torch.is_grad_enabled() or _transformed():
             gradients = apply(Pulled(ctx.computation, wanted, there, record), [*tensors, *came])
         else:
-            arrays = arrays_of(tensors)
+            arrays = arrays_of(tensors) if record is None else ()
             cotangents = [None if g is None else g.numpy() for g in grads]
             pulled = ctx.computation.pull(arrays, record, cotangents, wanted)
-            gradients = tensors_of(pulled, ())
+            gradients = tensors_of(pulled)
         for i, gradient in zip(wanted, gradients, strict=True):
             found[i + 1] = gradient
         return tuple(found)
@@ -128,10 +131,10 @@ class _Rules(torch.autograd.Function):  # type: ignore[misc]
 class _Run(_Rules):
     @staticmethod
     def forward(ctx: Any, computation: Computation, *tensors: torch.Tensor) -> Any:
-        arrays = arrays_of(tensors)
+        arrays, computation.given = computation.given or arrays_of(tensors), None
         wanted = [i for i, needed in enumerate(ctx.needs_input_grad[1:]) if needed]
         results, record = computation.forward(arrays, wanted)
-        out = tensors_of(results, arrays)
+        out = tensors_of(results, arrays, computation.fresh)
         _saved(ctx, computation, tensors, out, record)
         if forward_ad._current_level >= 0:
             ctx.save_for_forward(*tensors)

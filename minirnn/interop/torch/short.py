@@ -1,0 +1,90 @@
+"""A module's calls of one kind, the next like the last: what `ModelCall` finds each time is known."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from minirnn.interop.torch.call import ModelCall
+from minirnn.interop.torch.function import apply, is_differentiated, tensors_of
+from minirnn.layers.steady import short_way
+from minirnn.module import Array, Module
+
+__all__ = ["Short", "look_for"]
+
+
+class Short:
+    """short(xs, state, own) -> what the module returns, or None where the call is of another kind. own: the model's
+    tensors, which lie where its arrays do."""
+
+    def __init__(self, model: Module, paths: Sequence[str], own: Sequence[Array], steady: Any, batch_first: bool):
+        self.model, self.paths, self.own, self.steady, self.batch_first = model, paths, own, steady, batch_first
+
+    def __call__(self, xs: torch.Tensor, state: Any, own: Sequence[torch.Tensor]) -> Any:
+        steady = self.steady
+        came = [] if state is None else [state] if isinstance(state, torch.Tensor) else list(state)
+        for leaf in came:
+            if type(leaf) is not torch.Tensor or not leaf.is_cpu:
+                return None
+        x = xs.detach().numpy()
+        if self.batch_first:
+            x = x.swapaxes(0, 1)
+        arrays = [leaf.detach().numpy() for leaf in came]
+        states = steady.states(x, steady.rebuild_state(arrays) if came else None)
+        if states is None:
+            return None
+        tensors = [xs, *came, *own]
+        if is_differentiated(tensors):
+            out: Any = apply(_ShortCall(self, x, states, len(came)), tensors)
+        else:
+            outputs, final, _ = steady.forward(x, states, False)
+            out = tensors_of([*self.turned(outputs), *final], (), True)
+        count = len(out) - len(states)
+        return steady.rebuild(out[:count]), steady.rebuild_state(out[count:])
+
+    def turned(self, arrays: Sequence[Any]) -> list[Any]:
+        """Time-major ones as the layer has them, and back."""
+        return [a if a is None else a.swapaxes(0, 1) for a in arrays] if self.batch_first else list(arrays)
+
+
+class _ShortCall(ModelCall):
+    def __init__(self, short: Short, x: Array, states: list[Array], came: int):
+        rebuild = short.steady.rebuild_state
+
+        def nest(leaves: Sequence[Any]) -> Any:
+            return ((leaves[0], rebuild(leaves[1:])) if came else (leaves[0],)), {}
+
+        super().__init__(short.model, short.paths, short.own, [None] * (1 + came), range(1 + came), nest, None)
+        self.short, self.given, self.fresh = short, [x, *states], True
+
+    def forward(self, arrays: Sequence[Any], wanted: Sequence[int]) -> tuple[list[Any], Any]:
+        short, (x, *states) = self.short, arrays
+        outputs, final, kept = short.steady.forward(x, states, bool(wanted))
+        return [*short.turned(outputs), *final], _Kept(short, kept, len(final), len(self.at))
+
+
+class _Kept:
+    """The record: states: how many arrays a state has; came: how many came beside the model's own."""
+
+    def __init__(self, short: Short, kept: Any, states: int, came: int):
+        self.short, self.kept, self.states, self.came = short, kept, states, came
+
+    def pull(self, cotangents: Sequence[Any], wanted: Sequence[int]) -> list[Any]:
+        count = len(cotangents) - self.states
+        given = [*self.short.turned(cotangents[:count]), *cotangents[count:]]
+        own = [i - self.came for i in wanted if i >= self.came]
+        d_x, d_states, gradients = self.short.steady.backward(self.kept, given, 0 in wanted, own)
+        found = {0: d_x if d_x is None else self.short.turned([d_x])[0]}
+        found |= dict(enumerate(d_states, 1)) if self.came > 1 else {}
+        found |= dict(zip([i for i in wanted if i >= self.came], gradients, strict=True))
+        return [found[i] for i in wanted]
+
+
+def look_for(model: Any, paths: Sequence[str], own: Sequence[Array], xs: torch.Tensor) -> Short | None:
+    """For calls of xs like this one, of a model whose arrays are called so."""
+    if xs.dim() != 3 or not hasattr(model, "one_cell"):
+        return None
+    x = xs.detach().numpy()
+    found = short_way(model, np.swapaxes(x, 0, 1) if model.batch_first else x)
+    return None if found is None or not found.all_floats else Short(model, paths, own, found, model.batch_first)
