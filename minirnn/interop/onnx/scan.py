@@ -1,20 +1,18 @@
 """Any cell as a Scan: its body is the traced step, what does not change from step to step stands before it."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from minirnn import tree
+from minirnn.interop.made import Made, made_of
 from minirnn.interop.onnx.graph import CannotExport, Graph, Value
 from minirnn.interop.onnx.operations import translate
 from minirnn.layers.recurrent import Cell
 from minirnn.layers.sizes import as_shape
-from minirnn.module import Array
 
 __all__ = ["scan_cell"]
-
-EXAMPLES = ((3, 2), (5, 4))  # T and B of what `cell.inputs` is tried on
 
 
 def scan_cell(
@@ -143,49 +141,14 @@ def _held(body: Graph, flag: str, new: str, old: str, node: Any) -> str:
 
 
 # ---------------------------------------------------------------- what cell.inputs makes
-class _Made(NamedTuple):
-    """An array that `cell.inputs` makes of xs. kind: "features", xs[..., first:last]; "steps", t at step t; "constant",
-    the same at every step."""
-
-    kind: str
-    dtype: Any
-    shape: tuple[int, ...]
-    first: int = 0
-    last: int = 0
-    value: bytes = b""
+def _made_of(cell: Cell, features: tuple[int, ...], dtype: Any) -> list[Made]:
+    try:
+        return made_of(cell, features, dtype)
+    except ValueError as error:
+        raise CannotExport(f"to_onnx: {type(cell).__name__}: {error}") from error
 
 
-def _made_of(cell: Cell, features: tuple[int, ...], dtype: Any) -> list[_Made]:
-    """What each array of `cell.inputs` is, seen at two sizes and of random numbers. CannotExport: none of the three."""
-    tried = []
-    for k, (steps, batch) in enumerate(EXAMPLES):
-        xs = np.random.default_rng(k).standard_normal((steps, batch, *features)).astype(dtype)
-        tried.append([(path, _recognised(np.asarray(leaf), xs)) for path, leaf in tree.named_leaves(cell.inputs(xs))])
-    for (path, one), (_, other) in zip(*tried, strict=True):
-        if one is None or one != other:
-            raise CannotExport(
-                f"to_onnx: {type(cell).__name__}: what its inputs() makes as {path or 'input'} is neither features of "
-                "xs, nor the steps' indices, nor constant"
-            )
-    return [one for _, one in tried[0] if one is not None]
-
-
-def _recognised(leaf: Array, xs: Array) -> _Made | None:
-    steps = len(xs)
-    shape, first = leaf.shape[2:], leaf[0, 0]
-    if leaf.ndim == xs.ndim and leaf.shape[2:-1] == xs.shape[2:-1]:
-        for k in range(xs.shape[-1] - shape[-1] + 1):
-            if np.array_equal(leaf, xs[..., k : k + shape[-1]]):
-                return _Made("features", leaf.dtype, shape, k, k + shape[-1])
-    if np.array_equal(leaf, np.broadcast_to(first, leaf.shape)):
-        return _Made("constant", leaf.dtype, shape, value=np.ascontiguousarray(first).tobytes())
-    counted = np.arange(steps).reshape(-1, *[1] * (leaf.ndim - 1))
-    if np.array_equal(leaf, np.broadcast_to(counted, leaf.shape)):
-        return _Made("steps", leaf.dtype, shape)
-    return None
-
-
-def _sequence(g: Graph, made: _Made, xs: Value, start: str) -> str:
+def _sequence(g: Graph, made: Made, xs: Value, start: str) -> str:
     """The array (T, B, ...) in the graph."""
     if made.kind == "features":
         axis = g.ints(xs.rank - 1)
