@@ -40,7 +40,7 @@ def draw(seed, shape, dtype):
 
 
 def run(name, dtype, *arguments):
-    native._load_products(dtype)
+    native._load_shared(dtype)
     function = objects.function(f"{name}_{dtype}", len(arguments))
     function(*[a.at if isinstance(a, Memory) else int(a) for a in arguments])
     assert all(a.untouched_outside() for a in arguments if isinstance(a, Memory))
