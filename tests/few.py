@@ -9,7 +9,7 @@ import pytest
 CELLS = ("RNN", "LSTM", "GRU", "MGU", "LayerNormGRU", "mLSTM", "SRU", "LMU", "PhasedLSTM", "ConvLSTM")
 
 
-def few(every: Iterable[Any], kept: Iterable[Any] = CELLS) -> list[Any]:
-    """Values for parametrize: those that are not kept are marked slow."""
-    kept = tuple(kept)
-    return [value if value in kept else pytest.param(value, marks=pytest.mark.slow) for value in every]
+def few(every: Iterable[Any], kept: Iterable[Any] = CELLS, names: int = 1) -> list[Any]:
+    """Values for parametrize, or tuples of them for so many names: those that are not kept are marked slow."""
+    kept, several = tuple(kept), lambda value: value if names > 1 else (value,)
+    return [v if v in kept else pytest.param(*several(v), marks=pytest.mark.slow) for v in every]

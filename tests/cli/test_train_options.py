@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import SMALL, command, contents, refused
+from few import few
 
 from minirnn.train import TrainConfig, load_run, preset, read_config, read_metrics
 from minirnn.train.config import options
@@ -97,7 +98,9 @@ def same(one, other):
     return all(np.array_equal(value, before[name]) for name, value in load_run(other).model.state_dict().items())
 
 
-@pytest.mark.parametrize(("harm", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("harm", "code"), few([(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)], [(signal.SIGINT, 130)], names=2)
+)
 def test_a_run_in_use_is_refused_and_once_ended_gone_on_with_to_the_same_bits(start, harm, code, text, tmp_path):
     folder, whole = tmp_path / "run", tmp_path / "whole"
     assert command("train", text, *SMALL, "--steps", 120, "--out", whole).exit_code == 0
