@@ -8,7 +8,7 @@ BIN = .venv/bin
 WORKERS = --numprocesses 2 --dist worksteal  # most tests keep one core busy
 INSTALLED = .venv/installed-$(EXTRAS)
 
-.PHONY: demo test slow properties mutants lint bench clean
+.PHONY: demo test slow properties mutants lint bench dist lowest clean
 
 demo: $(INSTALLED)  ## train a character model on Python's own source, in about two minutes
 	$(BIN)/minirnn train --minutes 2
@@ -33,6 +33,20 @@ lint: $(INSTALLED)  ## style, types, and the direction of imports
 
 bench: $(INSTALLED)  ## this project and its peers, side by side
 	$(BIN)/python -m benchmarks
+
+dist: $(INSTALLED)  ## the wheel and the sdist, each installed alone and asked to check the built-in cells
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	for made in dist/*; do \
+		rm -rf .venv/alone && $(PYTHON) -m venv .venv/alone && .venv/alone/bin/pip install --quiet "$$made" && \
+		(cd dist && ../.venv/alone/bin/minirnn check) || exit 1; \
+	done
+
+lowest:  ## the tests with the lowest versions of the dependencies that pyproject.toml allows
+	$(PYTHON) -m venv .venv/lowest
+	.venv/lowest/bin/pip install --quiet uv
+	.venv/lowest/bin/uv pip install --quiet --python .venv/lowest --resolution lowest-direct --editable '.[fast,dev]'
+	.venv/lowest/bin/python -m pytest -m "not slow" $(WORKERS)
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "minirnn needs Python 3.11 or newer; this is " + sys.version.split()[0] + " (make PYTHON=python3.11 ...)")'

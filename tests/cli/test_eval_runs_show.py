@@ -44,6 +44,7 @@ def test_runs_are_listed():
 
 
 def test_show_draws_figures_and_curves(tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'minirnn[plot]'")
     done = command("show", "runs/1", "--png", tmp_path / "other.png")
     assert done.exit_code == 0, done.output
     assert "runs/1: 20 steps, finished" in done.output

@@ -21,6 +21,15 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.parametrize(
+    ("version", "reason"), [((20, 1, 8), None), ((16, 0, 0), None), ((15, 0, 7), "has 15.0.7; pip")]
+)
+def test_an_llvm_of_typed_pointers_is_no_native_code_and_says_why(version, reason, monkeypatch):
+    monkeypatch.setattr("llvmlite.binding.llvm_version_info", version)
+    found = objects.available.__wrapped__()
+    assert found is None if reason is None else reason in found
+
+
 def result(name):
     out = np.zeros(1, np.int64)
     objects.function(name)(out.ctypes.data)

@@ -106,7 +106,7 @@ def test_no_array_is_allocated_after_the_first_step(make, view, maximize, rng):
         optimizer.step(grads)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 200_000 < parameters["w"].nbytes / 10  # NumPy's own buffers are of fixed size
+    assert peak < 250_000 < parameters["w"].nbytes / 10  # NumPy's own buffers are of fixed size
 
 
 def test_the_first_step_computes_in_a_block_and_not_in_a_copy_of_the_parameter(rng):

@@ -24,12 +24,18 @@ __all__ = ["address_of", "available", "emitted", "folder", "function"]
 
 _log = logging.getLogger("minirnn")
 _lock = Lock()
+LEAST = (16,)  # LLVM, whose pointers have no type
 
 
 @cache
 def available() -> str | None:
     """Why no native code can be made here, or None."""
     try:
+        import llvmlite.binding as llvm
+
+        if llvm.llvm_version_info < LEAST:
+            found = ".".join(map(str, llvm.llvm_version_info))
+            return f"expected LLVM {LEAST[0]} or newer, llvmlite has {found}; pip install --upgrade 'minirnn[fast]'"
         _engine()
     except ImportError:
         return "llvmlite is not installed; pip install 'minirnn[fast]'"
