@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from few import few
 
 import minirnn
 from minirnn import Recurrent, cells, tree
@@ -242,7 +241,7 @@ COMPARED = {
 
 def our_numbers(cell, xs, state, weights):
     def loss(cell, xs, state):
-        outputs, final = Recurrent(cell)(xs, state)
+        outputs, final = Recurrent(cell, engine="python")(xs, state)  # compiled cells are held to it elsewhere
         values = [outputs, *tree.leaves(final)]
         return sum((value * weight).sum() for value, weight in zip(values, weights, strict=True)), values
 
@@ -268,7 +267,7 @@ def their_numbers(torch, there, case, parameters, xs, state, weights):
     return [plain(value) for value in values], [plain(gradient) for gradient in found]
 
 
-@pytest.mark.parametrize("name", few(COMPARED, [*COMPARED][:10]))
+@pytest.mark.parametrize("name", COMPARED)
 def test_outputs_states_and_gradients_are_torchrecurrents(name, torch, theirs, worst_errors):
     case, rng = COMPARED[name], np.random.default_rng(0)
     cell = cells.make(name, *case.sizes, rng=rng, dtype=np.float64, **case.ours)
