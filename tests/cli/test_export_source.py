@@ -22,7 +22,7 @@ def test_a_cell_of_a_file_and_of_the_zoo_are_written(tmp_path):
 
 def test_what_cannot_be_written_is_one_line(tmp_path):
     out = tmp_path / "out.py"
-    assert "one of torch" in refused("export", "LSTM", out, "--to", "tf")
+    assert "one of torch, jax" in refused("export", "LSTM", out, "--to", "tf")
     assert "no cell is called" in refused("export", "nothing", out, "--to", "torch")
     assert "two positive numbers" in refused("export", "LSTM", out, "--to", "torch", "--size", "2")
     assert "without --to" in refused("export", "file.py:name", out)

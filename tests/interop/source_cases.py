@@ -14,15 +14,18 @@ from minirnn.interop.source import source
 from minirnn.layers import GRUCell, LSTMCell, RNNCell
 from minirnn.layers import cells as zoo
 
-TO = ("torch",)
+TO = ("torch", "jax")
 GOLDEN = {"lstm": "LSTM", "mgu": "MGU", "leaky": leaky_cell}
 CLASSIC = {"RNN": RNNCell, "LSTM": LSTMCell, "GRU": GRUCell}
 FIXED = ("ClockworkRNN",)  # its arrays follow its sizes in a way of their own
 SIZES = (3, 8)
-BY_DEFAULT = ("LSTM", "GRU", "LayerNormLSTM", "PhasedLSTM", "TGRU", "mLSTM")
 VECTOR_CELLS = [*CLASSIC, *(name for name in zoo.names() if name != "ConvLSTM")]
-EVERY = [pytest.param(name, marks=() if name in BY_DEFAULT else pytest.mark.slow, id=name) for name in VECTOR_CELLS]
 LENGTHS = (None, np.array([6, 2, 4]))
+
+
+def every(by_default):
+    """The vector cells, those that are not named as slow tests."""
+    return [pytest.param(n, marks=() if n in by_default else pytest.mark.slow, id=n) for n in VECTOR_CELLS]
 
 
 def written(what, to, sizes=None):

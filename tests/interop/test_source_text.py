@@ -61,7 +61,7 @@ def test_write_writes_the_source(tmp_path):
 @pytest.mark.parametrize(
     ("what", "to", "error", "said"),
     [
-        (leaky_cell, "tf", ValueError, "one of torch"),
+        (leaky_cell, "tf", ValueError, "one of torch, jax"),
         (sorting_cell, "torch", ValueError, "sort"),
         (mean_cell, "torch", ValueError, "rows of the batch meet"),
         ("ClockworkRNN", "torch", ValueError, "--size I,H"),

@@ -20,9 +20,9 @@ from minirnn.interop.source.expressions import Dialect
 from minirnn.interop.source.layout import WIDTH
 from minirnn.interop.source.names import Names, names_of
 from minirnn.interop.source.plan import Plan, plan_of, step_lines
-from minirnn.interop.source.sizes import argument_sizes
+from minirnn.interop.source.sizes import argument_sizes, batch_sizes
 from minirnn.interop.source.start import Law
-from minirnn.interop.source.what import Built, What, options_of
+from minirnn.interop.source.what import Built, What
 
 __all__ = ["Content", "Namings", "content_of"]
 
@@ -37,7 +37,8 @@ class Namings:
 
 @dataclass
 class Content:
-    """parameters and buffers by their names in the file; inputs: what the steps take, by name, and how it is made."""
+    """parameters and buffers by their names in the file; inputs: what the steps take, by name, and how it is made;
+    options: what the cell was made with beside its sizes."""
 
     what: What
     sizes: Mapping[str, int]
@@ -87,6 +88,19 @@ class Content:
         return {name: path.replace(".", "_") for path, name in self.paths.items()}
 
     @property
+    def saved(self) -> list[str]:
+        """What forward leaves beside its outputs."""
+        return [name for name in self.plan.saved if name != self.plan.output]
+
+    def inputs_made(self) -> list[tuple[str, Made, tuple[int, ...]]]:
+        """What the steps take: its name, how it is made of xs, its shape without (T, B)."""
+        return list(zip(self.inputs, self.inputs.values(), self.input_shapes, strict=True))
+
+    def batch_line(self, whole: bool = True) -> str:
+        """How many steps and rows there are, where lines ask for it; without steps where it is of one."""
+        return batch_sizes(next(iter(self.inputs)), ("T", "B") if whole else ("B",))
+
+    @property
     def d_y(self) -> str:
         return self.plan.names["d_output", ""]
 
@@ -132,7 +146,12 @@ class Content:
 
 
 def content_of(
-    what: What, built: Built, dialect: Dialect, reserved: set[str], namings: Namings | None
+    what: What,
+    built: Built,
+    options: Mapping[str, Any],
+    dialect: Dialect,
+    reserved: set[str],
+    namings: Namings | None,
 ) -> tuple[Content, Namings]:
     """The content at one size. CannotCompile: the step cannot be traced, or has what the dialect has no text for."""
     cell = built.cell
@@ -152,7 +171,7 @@ def content_of(
     content = Content(
         what,
         {"I": cell.input_size, "H": cell.hidden_size},
-        options_of(cell),
+        options,
         plan,
         step_lines(plain, namings.step, dialect, reserved),
         plan.states,

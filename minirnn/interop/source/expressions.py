@@ -178,7 +178,7 @@ class Dialect:
         return Text(f"{within(texts[0], ATOM)}[{', '.join(parts)}]")
 
     def backwards(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        raise CannotCompile(f"a slice that goes backwards has no text in {self.title}")
+        raise NotImplementedError
 
     def part(self, part: tuple[int, int, int], dim: int) -> str:
         start, stop, step = part
@@ -190,9 +190,17 @@ class Dialect:
     def leading(self, moved: bool) -> str:
         return "T" if moved else ""
 
-    def _axis(self, axis: int, node: Node, moved: bool) -> int:
+    def axis(self, axis: int, node: Node) -> int:
         """An axis of the node's, counted from behind."""
         return axis - len(node.shape)
+
+    def new_axis(self, node: Node) -> int | None:
+        """Where a reshape puts an axis of length 1, counted from behind; None where it does anything else."""
+        shape = node.shape
+        places = [
+            k for k, dim in enumerate(shape) if (*shape[:k], *shape[k + 1 :]) == node.operands[0].shape and dim == 1
+        ]
+        return places[0] - len(shape) if places else None
 
 
 def _named(node: Node) -> str:

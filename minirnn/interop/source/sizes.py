@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
-__all__ = ["Unlike", "argument_sizes", "bare", "number", "one_text", "size", "used"]
+__all__ = ["Unlike", "argument_sizes", "bare", "batch_sizes", "number", "one_text", "size", "used"]
 
 _MARK = re.compile("\x00(.)([^\x01]*)\x01")
 _POWERS = {1: "{}", -1: "1 / {}", -0.5: "{} ** -0.5", 0.5: "{} ** 0.5"}
@@ -42,6 +42,11 @@ def argument_sizes(shapes: Mapping[str, Sequence[int]], values: Mapping[str, int
     return f"\x02{';'.join(given)}\x03"
 
 
+def batch_sizes(array: str, names: Sequence[str]) -> str:
+    """A line of a function that defines those of the names which its lines use, from an array's first axes."""
+    return "\x02" + ";".join(f"{array}.shape[{k}]={name}" for k, name in enumerate(names)) + "\x03"
+
+
 # ---------------------------------------------------------------- one text
 def one_text(prints: Sequence[str], sizes: Sequence[Mapping[str, int]]) -> str:
     """The text for all sizes. prints: one for each of the sizes, which name them. Unlike: says where they differ."""
@@ -52,7 +57,7 @@ def one_text(prints: Sequence[str], sizes: Sequence[Mapping[str, int]]) -> str:
             raise Unlike(next((a.strip().replace("\x00", "#") for a, b in lines if a != b), "in length"))
     marks = [list(_MARK.finditer(text)) for text in prints]
     found = iter([_expression(sizes, [m[1] for m in same], [m[2] for m in same]) for same in zip(*marks, strict=True)])
-    return _with_sizes(re.sub("\x00", lambda _: next(found), skeletons[0]), list(sizes[0]))
+    return _with_sizes(re.sub("\x00", lambda _: next(found), skeletons[0]), ["T", "B", *sizes[0]])
 
 
 def _expression(sizes: Sequence[Mapping[str, int]], kinds: Sequence[str], texts: Sequence[str]) -> str:

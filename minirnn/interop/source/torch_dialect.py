@@ -100,19 +100,16 @@ class TorchDialect(Dialect):
         return Text(f"{within(texts[0], ATOM)}.sum(({axes}))")
 
     def op_cumsum(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        return Text(f"{within(texts[0], ATOM)}.cumsum({self._axis(node.attrs[0], node, moved)})")
+        return Text(f"{within(texts[0], ATOM)}.cumsum({self.axis(node.attrs[0], node)})")
 
     def op_cumprod(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        return Text(f"{within(texts[0], ATOM)}.cumprod({self._axis(node.attrs[0], node, moved)})")
+        return Text(f"{within(texts[0], ATOM)}.cumprod({self.axis(node.attrs[0], node)})")
 
     # ------------------------------------------------------------ shapes
     def op_reshape(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        shape, before = node.shape, node.operands[0].shape
-        if len(shape) == len(before) + 1:  # an axis of length 1 more
-            for k, dim in enumerate(shape):
-                if dim == 1 and (*shape[:k], *shape[k + 1 :]) == before:
-                    return Text(f"{within(texts[0], ATOM)}.unsqueeze({k - len(shape)})")
-        return Text(f"{within(texts[0], ATOM)}.reshape({dims_text(shape, self.leading(moved))})")
+        if (axis := self.new_axis(node)) is not None:
+            return Text(f"{within(texts[0], ATOM)}.unsqueeze({axis})")
+        return Text(f"{within(texts[0], ATOM)}.reshape({dims_text(node.shape, self.leading(moved))})")
 
     def op_broadcast(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
         dims = dims_text(node.shape, self.leading(moved))
@@ -128,7 +125,7 @@ class TorchDialect(Dialect):
         return Text(f"{within(texts[0], ATOM)}.permute({', '.join(map(str, axes))})")
 
     def op_concat(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        axis = self._axis(node.attrs[0], node, moved)
+        axis = self.axis(node.attrs[0], node)
         return Text(f"torch.cat(({', '.join(text.text for text in texts)}), {axis})")
 
     def op_put(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
@@ -142,12 +139,19 @@ class TorchDialect(Dialect):
             pads = pads[:-2]
         return Text(f"torch.nn.functional.pad({texts[0].text}, ({', '.join(pads)}))")
 
+    def backwards(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
+        axes = [k for k, (_, _, step) in enumerate(node.attrs) if step < 0]
+        whole = zip(node.attrs, node.operands[0].shape, strict=True)
+        if not all(part in ((0, dim, 1), (dim - 1, -1, -1)) for part, dim in whole):
+            raise CannotCompile("a slice that goes backwards over a part has no text in PyTorch")
+        return Text(f"{within(texts[0], ATOM)}.flip({', '.join(str(self.axis(axis, node)) for axis in axes)})")
+
     def op_take(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        axis, numbers = self._axis(node.attrs[0], node, moved), array_text(node.attrs[1:])
+        axis, numbers = self.axis(node.attrs[0], node), array_text(node.attrs[1:])
         return Text(f"{within(texts[0], ATOM)}.index_select({axis}, torch.tensor({numbers}, device=x.device))")
 
     def op_untake(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        axis, numbers = self._axis(node.attrs[0], node, moved), array_text(node.attrs[2:])
+        axis, numbers = self.axis(node.attrs[0], node), array_text(node.attrs[2:])
         zeros = f"x.new_zeros({dims_text(node.shape, self.leading(moved))})"
         index = f"torch.tensor({numbers}, device=x.device)"
         return Text(f"{zeros}.index_add({axis}, {index}, {texts[0].text})")

@@ -115,14 +115,11 @@ def _run(c: Content) -> list[str]:
         "if lengths is not None:",
         "    lengths = torch.as_tensor(lengths, device=xs.device)",
         "    inside = torch.arange(T, device=xs.device)[:, None] < lengths",
-        "    xs = torch.where(inside[:, :, None], xs, xs[0].detach())  # whatever stands at padding, also nan",
+        "    xs = torch.where(inside[:, :, None], xs, xs[0].detach())  # also where nan stands",
         "if state is None:",
         "    state = self.initial_state(B)",
         f"{comma(c.first)}{',' * (not c.several)} = {state}",
-        *[
-            f"{name} = {_made(made, shape)}"
-            for (name, made), shape in zip(c.inputs.items(), c.input_shapes, strict=True)
-        ],
+        *[f"{name} = {_made(made, shape)}" for name, made, shape in c.inputs_made()],
         f"y, *final = scan({comma(given)})[:{1 + len(c.states)}]",
         "if inside is not None:",
         "    y = torch.where(inside[:, :, None], y, 0)",
@@ -186,6 +183,7 @@ def _step(c: Content) -> list[str]:
     return [
         f"def step({comma([*c.inputs, *c.previous, *c.arguments])}):",
         '    """One step, all (B, ...) -> output, new state. What follows is derived from this."""',
+        f"    {c.batch_line(whole=False)}",
         f"    {c.sizes_line(c.previous, whole=False)}",
         *indented(lines),
         f"    return {output}, {tuple_text(new)}",
@@ -218,7 +216,6 @@ def _left(collected: Mapping[str, str]) -> list[str]:
 
 def _ahead(c: Content) -> list[str]:
     d, states = c.plan.forward, [f"{name}_t" for name in c.states]
-    saved = [name for name in c.plan.saved if name != c.plan.output]
     held = [
         f"    {new} = torch.where({_beside(shape)}, {new}, {old})"
         for new, old, shape in zip(states, c.previous, c.state_shapes, strict=True)
@@ -226,7 +223,7 @@ def _ahead(c: Content) -> list[str]:
     return [
         f"def ahead({comma([*c.inputs, *c.first, *c.arguments, 'inside'])}):",
         '    """The whole sequence: outputs, final state, and what the way back needs. inside: (T, B), or None."""',
-        f"    T, B = {next(iter(c.inputs))}.shape[:2]",
+        f"    {c.batch_line()}",
         f"    {c.sizes_line(c.first)}",
         *indented([*d.once, *d.before, f"{comma(c.previous)} = {comma(c.first)}", "made = []"]),
         f"    {_loop(c, d.reads)}",
@@ -235,7 +232,7 @@ def _ahead(c: Content) -> list[str]:
             ["if inside_t is not None:", *held, *_left(d.collected), f"{comma(c.previous)} = {comma(states)}"], 2
         ),
         *indented([*_gathered(list(d.collected), "made"), *d.after]),
-        f"    return {comma([c.plan.output, *c.previous, *saved])}",
+        f"    return {comma([c.plan.output, *c.previous, *c.saved])}",
     ]
 
 
@@ -257,7 +254,7 @@ def _back(c: Content) -> list[str]:
     return [
         f"def back({comma([*given, *['wants_x'] * bool(late)])}):",
         '    """The gradients of all arguments of `ahead`, of those by its outputs and its final state."""',
-        f"    T, B = {next(iter(c.inputs))}.shape[:2]",
+        f"    {c.batch_line()}",
         f"    {c.sizes_line(c.first)}",
         *indented([*before, *d.once, *d.before, "made = []"]),
         f"    {_loop(c, d.reads, ', backwards=True')}",
@@ -286,7 +283,6 @@ def _gradients(of: dict[str, str]) -> list[str]:
 # ---------------------------------------------------------------- the function
 def _scan(c: Content) -> list[str]:
     cotangents = [f"d_{name}_last" for name in c.states]
-    extra = [name for name in c.plan.saved if name != c.plan.output]
     count = len(c.inputs) + len(c.states) + len(c.arguments) + 1
     late = ["ctx.needs_input_grad[0]"] * _is_late(c)
     return [
@@ -314,7 +310,7 @@ def _scan(c: Content) -> list[str]:
         "            results, weights = zip(*pairs)",
         "            made = iter(torch.autograd.grad(results, wanted, weights, create_graph=True, allow_unused=True))",
         "            return tuple(next(made) if needed else None for needed in ctx.needs_input_grad)",
-        f"        {comma([c.plan.output, *['_'] * len(c.states), *extra])}{',' * (not extra)} = outputs",
+        f"        {comma([c.plan.output, *['_'] * len(c.states), *c.saved])}{',' * (not c.saved)} = outputs",
         f"        return (*back({comma(['*cotangents', '*inputs', *c.plan.saved, *late])}), None)",
     ]
 

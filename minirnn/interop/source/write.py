@@ -1,22 +1,23 @@
 """`write`: a cell as one file of another framework, which needs no minirnn."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from minirnn.compile.errors import CannotCompile
-from minirnn.interop.source import torch_file
+from minirnn.interop.source import jax_file, torch_file
 from minirnn.interop.source.content import Content, Namings, content_of
 from minirnn.interop.source.expressions import Dialect
 from minirnn.interop.source.layout import laid_out
 from minirnn.interop.source.sizes import Unlike, one_text
-from minirnn.interop.source.what import BASES, What, what_of
+from minirnn.interop.source.what import BASES, What, options_of, what_of
 from minirnn.whole_file import write_whole
 
 __all__ = ["source", "write"]
 
 _PRINTERS: dict[str, tuple[Dialect, set[str], Callable[[Content], str]]] = {
     "torch": (torch_file.DIALECT, torch_file.RESERVED, torch_file.torch_file),
+    "jax": (jax_file.DIALECT, jax_file.RESERVED, jax_file.jax_file),
 }
 
 
@@ -50,11 +51,15 @@ def source(what: Any, *, to: str, sizes: tuple[int, int] | None = None) -> str:
         ) from error
 
 
-def _prints(cell: What, to: str, sizes: Any) -> tuple[list[str], Any]:
+def _prints(cell: What, to: str, sizes: Sequence[Mapping[str, int]]) -> tuple[list[str], Sequence[Mapping[str, int]]]:
+    """The file at each of the sizes."""
     dialect, reserved, printer = _PRINTERS[to]
+    built = [cell.build(at["I"], at["H"]) for at in sizes]
+    options = [options_of(one.cell) for one in built]
+    same = {name: value for name, value in options[0].items() if all(of[name] == value for of in options)}
     prints: list[str] = []
     namings: Namings | None = None
-    for at in sizes:
-        content, namings = content_of(cell, cell.build(at["I"], at["H"]), dialect, reserved, namings)
+    for one in built:
+        content, namings = content_of(cell, one, same, dialect, reserved, namings)
         prints.append(printer(content))
     return prints, sizes

@@ -69,7 +69,7 @@ class leaky_cell(torch.nn.Module):
         if lengths is not None:
             lengths = torch.as_tensor(lengths, device=xs.device)
             inside = torch.arange(T, device=xs.device)[:, None] < lengths
-            xs = torch.where(inside[:, :, None], xs, xs[0].detach())  # whatever stands at padding, also nan
+            xs = torch.where(inside[:, :, None], xs, xs[0].detach())  # also where nan stands
         if state is None:
             state = self.initial_state(B)
         h_0, fast_0 = state
@@ -101,7 +101,6 @@ def steps(*sequences, backwards=False):
 
 def ahead(x, h_0, fast_0, w, u, b, inside):
     """The whole sequence: outputs, final state, and what the way back needs. inside: (T, B), or None."""
-    T, B = x.shape[:2]
     H = h_0.shape[1]
     x_a = b + x @ w.T
     h_prev, fast_prev = h_0, fast_0
@@ -125,7 +124,6 @@ def ahead(x, h_0, fast_0, w, u, b, inside):
 
 def back(d_y, d_h_next, d_fast_next, x, h_0, fast_0, w, u, b, inside, a_z, z, a_fast, fast, h, wants_x):
     """The gradients of all arguments of `ahead`, of those by its outputs and its final state."""
-    T, B = x.shape[:2]
     h_prev = torch.cat((h_0[None], h[:-1]))
     k = fast * d_y
     k2 = 1 + a_z

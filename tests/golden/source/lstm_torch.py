@@ -73,7 +73,7 @@ class LSTM(torch.nn.Module):
         if lengths is not None:
             lengths = torch.as_tensor(lengths, device=xs.device)
             inside = torch.arange(T, device=xs.device)[:, None] < lengths
-            xs = torch.where(inside[:, :, None], xs, xs[0].detach())  # whatever stands at padding, also nan
+            xs = torch.where(inside[:, :, None], xs, xs[0].detach())  # also where nan stands
         if state is None:
             state = self.initial_state(B)
         h_0, c_0 = state
@@ -107,7 +107,6 @@ def steps(*sequences, backwards=False):
 
 def ahead(x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh, inside):
     """The whole sequence: outputs, final state, and what the way back needs. inside: (T, B), or None."""
-    T, B = x.shape[:2]
     H = h_0.shape[1]
     b = bias_ih + bias_hh
     x_a = b + x @ weight_ih.T
@@ -136,7 +135,6 @@ def back(
     wants_x
 ):
     """The gradients of all arguments of `ahead`, of those by its outputs and its final state."""
-    T, B = x.shape[:2]
     c_prev = torch.cat((c_0[None], c[:-1]))
     h_prev = torch.cat((h_0[None], h[:-1]))
     k = i * g * (1 - i)

@@ -66,7 +66,7 @@ class MGU(torch.nn.Module):
         if lengths is not None:
             lengths = torch.as_tensor(lengths, device=xs.device)
             inside = torch.arange(T, device=xs.device)[:, None] < lengths
-            xs = torch.where(inside[:, :, None], xs, xs[0].detach())  # whatever stands at padding, also nan
+            xs = torch.where(inside[:, :, None], xs, xs[0].detach())  # also where nan stands
         if state is None:
             state = self.initial_state(B)
         h_0, = (state,)
@@ -97,7 +97,6 @@ def steps(*sequences, backwards=False):
 
 def ahead(x, h_0, w, u, b, inside):
     """The whole sequence: outputs, final state, and what the way back needs. inside: (T, B), or None."""
-    T, B = x.shape[:2]
     H = h_0.shape[1]
     u_f = u[:H]
     u_h = u[H:]
@@ -120,7 +119,6 @@ def ahead(x, h_0, w, u, b, inside):
 
 def back(d_y, d_h_next, x, h_0, w, u, b, inside, f, candidate, h, wants_x):
     """The gradients of all arguments of `ahead`, of those by its outputs and its final state."""
-    T, B = x.shape[:2]
     H = h_0.shape[1]
     h_prev = torch.cat((h_0[None], h[:-1]))
     u_f = u[:H]
