@@ -1,3 +1,6 @@
+import importlib
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -80,3 +83,12 @@ def test_a_split_is_drawn_by_the_rng():
 def test_sizes_that_are_none_are_refused(options):
     with pytest.raises(ValueError, match=f"{next(iter(options))}="):
         Batches(numbered([1]), **{"batch": 1, **options})
+
+
+def test_a_checksum_is_that_of_all_arrays_piece_by_piece(monkeypatch):
+    """A state that an earlier version wrote down is told from another dataset's by it."""
+    module = importlib.import_module("minirnn.data.batches")
+    monkeypatch.setattr(module, "_PIECE", 2)
+    pieces = [numbered([3, 1, 2]).batch(np.array(some)) for some in ([0, 1], [2])]
+    arrays = [array for piece in pieces for array in (piece.inputs, piece.targets, piece.lengths)]
+    assert module._checksum(numbered([3, 1, 2])) == zlib.crc32(b"".join([array.tobytes() for array in arrays]))

@@ -61,3 +61,14 @@ def test_a_checksum_is_that_of_all_tokens_whatever_their_dtype(dtype, monkeypatc
     for count in (6, 7, 8, 15):
         tokens = np.arange(1, 1 + count, dtype=dtype)
         assert module._checksum(tokens) == zlib.crc32(tokens.astype("<i8").tobytes())
+
+
+def test_parts_of_chunks_are_those_of_the_chunks_and_end_with_them():
+    whole, parts = (streams(np.arange(30), 3, 4, epochs=1) for _ in range(2))
+    for chunk in whole:
+        part = parts.next_part(slice(1, 3))
+        assert np.array_equal(part.inputs, chunk.inputs[:, 1:3])
+        assert np.array_equal(part.targets, chunk.targets[:, 1:3])
+        assert part.starts == chunk.starts
+    with pytest.raises(StopIteration):
+        parts.next_part(slice(1, 3))
