@@ -6,10 +6,12 @@ from operator import is_
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd import forward_ad
 from torch.nn.utils.rnn import PackedSequence
 
 from minirnn import tree
+from minirnn.interop.torch import operator
 from minirnn.interop.torch.call import ModelCall
 from minirnn.interop.torch.function import apply, arrays_of, is_differentiated, tensors_of
 from minirnn.interop.torch.packed import through_padded
@@ -56,12 +58,17 @@ class TorchModule(torch.nn.Module):  # type: ignore[misc]
         if not callable(self._model):
             raise TypeError(f"module: {type(what).__name__} cannot be called; a Cell, layer or model was expected")
         one_cell = getattr(self._model, "one_cell", lambda: None)() is not None  # which makes no noise
-        self._takes = frozenset() if one_cell else frozenset(inspect.signature(self._model).parameters) & {"rng"}
+        self._noisy = not one_cell and "rng" in inspect.signature(self._model).parameters
         self._paths = [entry.path for entry in self._model._plan().entries]
         self._places: list[tuple[torch.nn.Module, str]] = []
         for entry in self._entries():
             self._register(entry.path.removeprefix(self._prefix), entry)
         self._tie()
+        self._start()
+
+    def _start(self) -> None:
+        """What a copy does not share: its key for the operator, and the nests of its results."""
+        self.key, self.nests, self.kinds = operator.key_of(self), dict[str, Any](), dict[str, Any]()
 
     # ------------------------------------------------------------ the same memory
     def _entries(self) -> list[Any]:
@@ -148,6 +155,7 @@ class TorchModule(torch.nn.Module):  # type: ignore[misc]
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._tie()
+        self._start()
 
     def __repr__(self) -> str:
         return f"module({self._what!r})"
@@ -156,6 +164,8 @@ class TorchModule(torch.nn.Module):  # type: ignore[misc]
     def forward(self, xs: Any, state: Any = None, lengths: Any = None, **named: Any) -> Any:
         if isinstance(xs, PackedSequence):
             return through_padded(self.forward, xs, self._batch_first(), state, **named)
+        if torch.compiler.is_compiling() or isinstance(xs, FakeTensor):
+            return operator.call(self, *self.operands(xs, state, lengths, **named))
         own = self._tensors()
         as_known = self._lie_as_known(own)
         kind = (xs.shape, xs.dtype) if as_known and lengths is None and not named and type(xs) is torch.Tensor else None
@@ -176,10 +186,9 @@ class TorchModule(torch.nn.Module):  # type: ignore[misc]
         leaves, rebuild = tree.flatten((args, named if lengths is None else {**named, "lengths": lengths}))
         at = [i for i, leaf in enumerate(leaves) if isinstance(leaf, torch.Tensor)]
         came = [leaves[i] for i in at]
-        self._check(came, own)
+        self.check(came, own)
         tensors = [*came, *own]
-        arrays = [array for _, _, array in self._held]
-        call = ModelCall(self._model, self._paths, arrays, leaves, at, rebuild, self._seed())
+        call = self._call(leaves, at, rebuild, self._seed())
         if as_known:
             call.given = [*arrays_of(came), *call.own]
         if is_differentiated(tensors):
@@ -189,10 +198,52 @@ class TorchModule(torch.nn.Module):  # type: ignore[misc]
             results = tensors_of(call.forward(given, ())[0], given)
         return call.nest(results)
 
+    # ------------------------------------------------------------ a call that is traced
+    def operands(self, xs: Any, state: Any = None, lengths: Any = None, **named: Any) -> tuple[str, list[torch.Tensor]]:
+        """The kind of a call, and the tensors that go into it: what the operator minirnn::call takes behind the key."""
+        kind, tensors = "xs", [xs]
+        for name, value in {"state": state, "lengths": lengths, **named}.items():
+            if value is not None:
+                leaves = operator.leaves_of(value) if name in NESTS else [torch.as_tensor(value)]
+                kind += f" {name}={len(leaves)}"
+                tensors += leaves
+        if self.training and self._noisy:
+            kind += " seed"
+            tensors.append(torch.randint(1 << 62, ()))
+        return kind, tensors + self._tensors()
+
+    def computation(
+        self, kind: str, came: Sequence[torch.Tensor] | None, own: Sequence[torch.Tensor] | None
+    ) -> ModelCall:
+        """What the operator computes; for zeros as arrays where no tensors came."""
+        words = [word.partition("=")[::2] for word in kind.split()]
+        counts = {name: int(count or 1) for name, count in words}
+
+        def rebuild(leaves: Sequence[Any]) -> Any:
+            found, start = dict[str, Any](), 0
+            for name, count in counts.items():
+                part, start = leaves[start : start + count], start + count
+                found[name] = tree.flatten(self._model.initial_state(1))[1](part) if name in NESTS else part[0]
+            found.pop("seed", None)
+            args = (found.pop("xs"), found.pop("state")) if "state" in found else (found.pop("xs"),)
+            return args, found
+
+        count = sum(counts.values())
+        seed = None if "seed" not in counts else 0 if came is None else int(came[-1])
+        call = self._call([None] * count, range(count), rebuild, seed)
+        if came is not None and own is not None and self._lie_as_known(own):
+            call.given = [*arrays_of(came), *call.own]
+        return call
+
+    # ------------------------------------------------------------ what a call asks
+    def _call(self, leaves: list[Any], at: Sequence[int], rebuild: Any, seed: int | None) -> ModelCall:
+        own = [array for _, _, array in self._held]
+        return ModelCall(self._model, self._paths, own, leaves, at, rebuild, seed)
+
     def _batch_first(self) -> bool:
         return bool(getattr(self._model, "batch_first", False))
 
-    def _check(self, came: Sequence[torch.Tensor], own: Sequence[torch.Tensor]) -> None:
+    def check(self, came: Sequence[torch.Tensor], own: Sequence[torch.Tensor]) -> None:
         """TypeError: a tensor that came, or one of the model's own, is none that minirnn computes with."""
         name = type(self._what).__name__
         if not came:
@@ -203,9 +254,7 @@ class TorchModule(torch.nn.Module):  # type: ignore[misc]
 
     def _seed(self) -> int | None:
         """A new one from torch's generator where there may be noise: in train(), and not for one cell alone."""
-        if not self.training or "rng" not in self._takes:
-            return None
-        return int(torch.randint(1 << 62, ()))
+        return int(torch.randint(1 << 62, ())) if self.training and self._noisy else None
 
 
 def _is_same(one: Array, other: Array) -> bool:
@@ -223,7 +272,8 @@ def _below(holder: torch.nn.Module, name: str) -> torch.nn.Module:
     return holder._modules[name]
 
 
-_OF_ARRAYS = ("_held", "_addresses", "_short")  # what `_tie` finds anew in a copy
+NESTS = ("state", "reset_state")  # arguments that are nested as the model's state
+_OF_ARRAYS = ("_held", "_addresses", "_short", "key", "nests", "kinds")  # what a copy finds anew
 FLOATS = (torch.float32, torch.float64)
 
 
