@@ -62,6 +62,7 @@ class Steady:
         self._shape, self._dtype = call.xs.shape, call.xs.dtype
         leaves = (*frames.layout.outputs, *frames.layout.states)
         self.all_floats = {leaf.dtype.kind for leaf in leaves} == {"f"}  # the results, which then have gradients
+        self.of_state = len(call.states)  # how many arrays a state has
         front = (1,) if packed else ()
         self._first = [(array.shape, array.dtype) for array in call.states]
         self._given = [((*front, *array.shape), array.dtype) for array in call.states]

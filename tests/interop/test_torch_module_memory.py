@@ -203,17 +203,34 @@ def test_writing_in_place_before_the_backward_pass_is_torchs_error(write, torch)
 
 
 def test_what_a_graph_kept_goes_with_it(torch):
-    from minirnn.interop.torch.function import _tickets
+    from minirnn.interop.torch.function import _records
 
     module = as_module(gru())
-    before = len(_tickets)
+    before = len(_records)
     loss = module(torch.from_numpy(xs()))[0].sum()
-    assert len(_tickets) == before + 1
+    assert len(_records) == before + 1
     loss.backward(retain_graph=True)
     loss.backward()
-    assert len(_tickets) == before  # though the loss lives
+    assert len(_records) == before  # though the loss lives
     module(torch.from_numpy(xs()))
-    assert len(_tickets) == before
+    assert len(_records) == before
+
+
+def test_a_checkpointed_module_is_run_again_for_its_gradient(torch):
+    module, x = as_module(gru()), torch.from_numpy(xs()).requires_grad_()
+    plain = torch.autograd.grad(module(x)[0].sum(), [x, *module.parameters()])
+    again = torch.utils.checkpoint.checkpoint(lambda x: module(x)[0].sum(), x, use_reentrant=False)
+    for a, b in zip(plain, torch.autograd.grad(again, [x, *module.parameters()]), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_saved_tensors_may_be_copied_elsewhere(torch):
+    module, x = as_module(gru()), torch.from_numpy(xs()).requires_grad_()
+    plain = torch.autograd.grad(module(x)[0].sum(), [x, *module.parameters()])
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t.clone(), lambda t: t):
+        copied = module(x)[0].sum()
+    for a, b in zip(plain, torch.autograd.grad(copied, [x, *module.parameters()]), strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
 
 
 def test_what_no_bridge_made_has_no_layer(torch):

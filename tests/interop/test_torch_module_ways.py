@@ -86,6 +86,17 @@ def test_a_call_like_the_last_goes_the_short_way_until_the_layer_changes(torch):
         assert np.allclose(module(xs)[0].detach().numpy(), after)
 
 
+def test_a_state_that_does_not_fit_is_said_so_at_every_call(torch):
+    module, xs = as_module(MAKE["LSTM"]()), torch.zeros(T, B, F, dtype=torch.float64)
+    h = torch.zeros(1, B, H, dtype=torch.float64)
+    for _ in range(3):
+        module(xs, (h, h))
+        with pytest.raises(ValueError, match=r"LSTM: state has leaves \[''\], \['h', 'c'\] were expected"):
+            module(xs, h)
+        with pytest.raises(ValueError, match=r"LSTM: state.h is float64 \(1, 2, 4\), float64 \(1, 2, 5\) was expected"):
+            module(xs, (h[:, :, :4], h))
+
+
 @pytest.mark.parametrize("kind", ["LSTM", "reversed"])
 def test_only_what_is_asked_for_has_a_gradient(kind, torch):
     module = as_module(MAKE[kind]())

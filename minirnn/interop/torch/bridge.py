@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import PackedSequence
 from minirnn import tree
 from minirnn.interop.torch import operator
 from minirnn.interop.torch.call import ModelCall
-from minirnn.interop.torch.function import apply, arrays_of, is_differentiated, tensors_of
+from minirnn.interop.torch.function import apply, arrays_of, is_differentiated, is_transformed, tensors_of
 from minirnn.interop.torch.packed import through_padded
 from minirnn.interop.torch.short import look_for
 from minirnn.layers import Cell, Recurrent
@@ -112,8 +112,9 @@ class TorchModule(torch.nn.Module):  # type: ignore[misc]
         """Lay the model's arrays on the memory of the parameters and buffers, where minirnn can compute with them."""
         plan, entries = self._model._plan(), self._entries()
         self._in_order = all(map(is_, entries, plan.entries))
-        self._held, self._addresses, self._short = list[tuple[Any, str, Array]](), list[int](), dict[Any, Any]()
-        for entry, tensor in zip(entries, self._tensors(), strict=True):
+        self._held, self._sites = list[tuple[Any, str, Array]](), list[tuple[Any, str, int]]()
+        self._short = dict[Any, Any]()
+        for entry, tensor, (holder, where) in zip(entries, self._tensors(), self._places, strict=True):
             if tensor.device.type == "cpu" and not (tensor.is_floating_point() and tensor.dtype not in FLOATS):
                 array = tensor.detach().numpy()
                 for i, name in entry.sites:
@@ -121,19 +122,29 @@ class TorchModule(torch.nn.Module):  # type: ignore[misc]
                         plan.modules[i][1].__dict__[name] = array
             held = plan.modules[entry.sites[0][0]][1].__dict__
             self._held.append((held, entry.sites[0][1], held[entry.sites[0][1]]))
-            self._addresses.append(tensor.data_ptr())
+            among = holder._parameters if entry.leaf.kind == "parameter" else holder._buffers
+            self._sites.append((among, where, tensor.data_ptr()))
 
-    def _lie_as_known(self, own: Sequence[torch.Tensor]) -> bool:
-        """Whether the model's tensors are those, or on the memory, that its arrays are on."""
-        if torch._C._are_functorch_transforms_active() or not self._in_order:
-            return False
-        for tensor, address in zip(own, self._addresses, strict=True):
-            if tensor.data_ptr() != address:
-                return False
-        for held, name, array in self._held:  # noqa: SIM110 (a generator costs more than what it would go through)
-            if held[name] is not array:
-                return False
-        return True
+    def _own(self) -> tuple[list[torch.Tensor], bool]:
+        """As `_tensors`, and whether they lie on the memory on which the model's arrays were laid."""
+        own, as_known = list[torch.Tensor](), self._in_order and not is_transformed()
+        for among, name, address in self._sites:
+            tensor = among.get(name)
+            if tensor is None:
+                return self._tensors(), False
+            own.append(tensor)
+            if as_known and tensor.data_ptr() != address:
+                as_known = False
+        return own, as_known
+
+    def _lies_here(self, own: Sequence[torch.Tensor]) -> bool:
+        """The same of tensors that come from elsewhere, as through an operator."""
+        there = zip(own, self._sites, strict=True)
+        return self._in_order and all(tensor.data_ptr() == site[2] for tensor, site in there) and self._are_held()
+
+    def _are_held(self) -> bool:
+        """Whether the model's arrays are those that were laid there."""
+        return all(held[name] is array for held, name, array in self._held)
 
     def _handed_back(self) -> Module:
         for tensor in self._tensors():
@@ -166,8 +177,7 @@ class TorchModule(torch.nn.Module):  # type: ignore[misc]
             return through_padded(self.forward, xs, self._batch_first(), state, **named)
         if torch.compiler.is_compiling() or isinstance(xs, FakeTensor):
             return operator.call(self, *self.operands(xs, state, lengths, **named))
-        own = self._tensors()
-        as_known = self._lie_as_known(own)
+        own, as_known = self._own()
         kind = (xs.shape, xs.dtype) if as_known and lengths is None and not named and type(xs) is torch.Tensor else None
         short = self._short.get(kind)
         if short is not None and xs.is_cpu and forward_ad._current_level < 0:
@@ -175,9 +185,12 @@ class TorchModule(torch.nn.Module):  # type: ignore[misc]
             if result is not None:
                 return result
             del self._short[kind]
+        as_known = as_known and self._are_held()
         result = self._long_way(own, as_known, (xs,) if state is None else (xs, state), lengths, named)
-        if kind is not None and kind not in self._short:
-            self._short[kind] = look_for(self._model, self._paths, [array for _, _, array in self._held], xs)
+        if as_known and kind is not None and kind not in self._short:
+            if len(self._short) >= KINDS:
+                self._short.clear()
+            self._short[kind] = look_for(self._model, self._paths, xs)
         return result
 
     def _long_way(
@@ -188,7 +201,8 @@ class TorchModule(torch.nn.Module):  # type: ignore[misc]
         came = [leaves[i] for i in at]
         self.check(came, own)
         tensors = [*came, *own]
-        call = self._call(leaves, at, rebuild, self._seed())
+        others = [None if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves]
+        call = self._call(others, at, rebuild, self._seed())
         if as_known:
             call.given = [*arrays_of(came), *call.own]
         if is_differentiated(tensors):
@@ -231,7 +245,7 @@ class TorchModule(torch.nn.Module):  # type: ignore[misc]
         count = sum(counts.values())
         seed = None if "seed" not in counts else 0 if came is None else int(came[-1])
         call = self._call([None] * count, range(count), rebuild, seed)
-        if came is not None and own is not None and self._lie_as_known(own):
+        if came is not None and own is not None and self._lies_here(own):
             call.given = [*arrays_of(came), *call.own]
         return call
 
@@ -272,8 +286,9 @@ def _below(holder: torch.nn.Module, name: str) -> torch.nn.Module:
     return holder._modules[name]
 
 
+KINDS = 16  # of calls that are like the last, which are remembered
 NESTS = ("state", "reset_state")  # arguments that are nested as the model's state
-_OF_ARRAYS = ("_held", "_addresses", "_short", "key", "nests", "kinds")  # what a copy finds anew
+_OF_ARRAYS = ("_held", "_sites", "_short", "key", "nests", "kinds")  # what a copy finds anew
 FLOATS = (torch.float32, torch.float64)
 
 

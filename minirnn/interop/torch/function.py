@@ -6,7 +6,6 @@ one byte among these, whose memory's end is the record's.
 
 from collections.abc import Sequence
 from typing import Any
-from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -15,16 +14,16 @@ from torch.autograd import forward_ad
 from minirnn.interop.torch.computation import Computation, Pulled, Pushed
 from minirnn.module import Array
 
-__all__ = ["Ticket", "apply", "arrays_of", "is_differentiated", "tensors_of"]
+__all__ = ["Ticket", "apply", "arrays_of", "is_differentiated", "is_transformed", "tensors_of"]
 
 Tensors = Sequence[torch.Tensor]
 
-_transformed = torch._C._are_functorch_transforms_active
+is_transformed = torch._C._are_functorch_transforms_active
 
 
 def apply(computation: Computation, tensors: Tensors) -> tuple[torch.Tensor, ...]:
     """The results as tensors, differentiable in each float tensor."""
-    function: Any = _Transformed if _transformed() else _Run
+    function: Any = _Transformed if is_transformed() else _Run
     return function.apply(computation, *tensors)
 
 
@@ -34,7 +33,7 @@ def is_differentiated(tensors: Tensors) -> bool:
         for tensor in tensors:
             if tensor.requires_grad:
                 return True
-    return _transformed() or forward_ad._current_level >= 0
+    return is_transformed() or forward_ad._current_level >= 0
 
 
 # ---------------------------------------------------------------- arrays and tensors on the same memory
@@ -61,26 +60,29 @@ def tensors_of(results: Sequence[Any], given: Sequence[Array] = (), fresh: bool 
 
 
 class Ticket(np.ndarray[Any, Any]):
-    """One byte, which its tensor keeps alive, and with it a record."""
+    """One byte, whose tensor keeps it alive, and with it a record."""
 
-    record: Any
+    address = 0
 
     @classmethod
     def of(cls, record: Any) -> torch.Tensor:
         ticket = np.ndarray.__new__(cls, (1,), np.uint8)
-        ticket[0], ticket.record = 0, record
+        ticket.fill(0)
         tensor = torch.from_numpy(ticket)
-        _tickets[tensor.data_ptr()] = ticket
+        ticket.address = tensor.data_ptr()
+        _records[ticket.address] = record
         return tensor
 
     @staticmethod
     def taken(tensor: torch.Tensor) -> Any:
         """Its record; None where there is none by now."""
-        ticket = _tickets.get(tensor.data_ptr())
-        return None if ticket is None else ticket.record
+        return _records.get(tensor.data_ptr())
+
+    def __del__(self) -> None:
+        _records.pop(self.address, None)
 
 
-_tickets: WeakValueDictionary[int, Ticket] = WeakValueDictionary()
+_records: dict[int, Any] = {}  # by the addresses of tickets that are alive
 
 
 # ---------------------------------------------------------------- the function
@@ -109,7 +111,7 @@ class _Rules(torch.autograd.Function):  # type: ignore[misc]
             return tuple(found)
         came = [g for g in grads if g is not None]
         record = Ticket.taken(saved[-1]) if ctx.kept else None
-        if torch.is_grad_enabled() or _transformed():
+        if torch.is_grad_enabled() or is_transformed():
             gradients = apply(Pulled(ctx.computation, wanted, there, record), [*tensors, *came])
         else:
             arrays = arrays_of(tensors) if record is None else ()

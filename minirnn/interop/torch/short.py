@@ -1,4 +1,4 @@
-"""A module's calls of one kind, the next like the last: what `ModelCall` finds each time is known."""
+"""A module's calls of one kind, the next like the last: what a `ModelCall` finds each time is known."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from minirnn.interop.torch.call import ModelCall
+from minirnn import tree
+from minirnn.interop.torch.computation import Computation
 from minirnn.interop.torch.function import apply, is_differentiated, tensors_of
 from minirnn.layers.steady import short_way
 from minirnn.module import Array, Module
@@ -18,16 +19,17 @@ class Short:
     """short(xs, state, own) -> what the module returns, or None where the call is of another kind. own: the model's
     tensors, which lie where its arrays do."""
 
-    def __init__(self, model: Module, paths: Sequence[str], own: Sequence[Array], steady: Any, batch_first: bool):
-        self.model, self.paths, self.own, self.steady, self.batch_first = model, paths, own, steady, batch_first
+    def __init__(self, model: Module, paths: Sequence[str], steady: Any, batch_first: bool):
+        self.model, self.paths, self.steady, self.batch_first = model, paths, steady, batch_first
 
     def __call__(self, xs: torch.Tensor, state: Any, own: Sequence[torch.Tensor]) -> Any:
         steady = self.steady
-        came = [] if state is None else [state] if isinstance(state, torch.Tensor) else list(state)
-        for leaf in came:
-            if type(leaf) is not torch.Tensor or not leaf.is_cpu:
+        came: list[torch.Tensor] = []
+        if state is not None:
+            came = [state] if isinstance(state, torch.Tensor) else list(state)
+            if len(came) != steady.of_state or not all(type(leaf) is torch.Tensor and leaf.is_cpu for leaf in came):
                 return None
-        x = xs.detach().numpy()
+        x = xs.detach().numpy() if xs.requires_grad else xs.numpy()
         if self.batch_first:
             x = x.swapaxes(0, 1)
         arrays = [leaf.detach().numpy() for leaf in came]
@@ -48,20 +50,24 @@ class Short:
         return [a if a is None else a.swapaxes(0, 1) for a in arrays] if self.batch_first else list(arrays)
 
 
-class _ShortCall(ModelCall):
+class _ShortCall(Computation):
+    """Of xs, the arrays of the state, if one came, and the model's own."""
+
+    fresh = True
+
     def __init__(self, short: Short, x: Array, states: list[Array], came: int):
-        rebuild = short.steady.rebuild_state
+        self.short, self.came, self.given = short, came, [x, *states]
 
-        def nest(leaves: Sequence[Any]) -> Any:
-            return ((leaves[0], rebuild(leaves[1:])) if came else (leaves[0],)), {}
-
-        super().__init__(short.model, short.paths, short.own, [None] * (1 + came), range(1 + came), nest, None)
-        self.short, self.given, self.fresh = short, [x, *states], True
+    def __call__(self, arrays: Sequence[Any]) -> list[Any]:
+        short, end = self.short, 1 + self.came
+        args = (arrays[0], short.steady.rebuild_state(arrays[1:end])) if self.came else (arrays[0],)
+        bound: Any = short.model.bind(dict(zip(short.paths, arrays[end:], strict=True)))
+        return tree.leaves(bound(*args))
 
     def forward(self, arrays: Sequence[Any], wanted: Sequence[int]) -> tuple[list[Any], Any]:
         short, (x, *states) = self.short, arrays
-        outputs, final, kept = short.steady.forward(x, states, bool(wanted))
-        return [*short.turned(outputs), *final], _Kept(short, kept, len(final), len(self.at))
+        outputs, final, kept = short.steady.forward(x, states, True)
+        return [*short.turned(outputs), *final], _Kept(short, kept, len(final), 1 + self.came)
 
 
 class _Kept:
@@ -81,10 +87,10 @@ class _Kept:
         return [found[i] for i in wanted]
 
 
-def look_for(model: Any, paths: Sequence[str], own: Sequence[Array], xs: torch.Tensor) -> Short | None:
+def look_for(model: Any, paths: Sequence[str], xs: torch.Tensor) -> Short | None:
     """For calls of xs like this one, of a model whose arrays are called so."""
     if xs.dim() != 3 or not hasattr(model, "one_cell"):
         return None
     x = xs.detach().numpy()
     found = short_way(model, np.swapaxes(x, 0, 1) if model.batch_first else x)
-    return None if found is None or not found.all_floats else Short(model, paths, own, found, model.batch_first)
+    return None if found is None or not found.all_floats else Short(model, paths, found, model.batch_first)
