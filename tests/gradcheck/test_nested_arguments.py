@@ -114,6 +114,24 @@ def test_a_dict_stands_for_the_gradient_of_what_has_names(nesting):
     assert not gradcheck(f, make(W, B), X, vjp=backward(MAKERS["dict"], 0.5)).ok
 
 
+class Table:
+    """Named items as a traced dict has them: no Mapping."""
+
+    def __init__(self, w, b):
+        self._items = {"w": w, "b": b}
+
+    def keys(self):
+        return self._items.keys()
+
+    def get(self, key, default=None):
+        return self._items.get(key, default)
+
+
+def test_items_of_what_is_no_mapping_are_found_by_name():
+    assert gradcheck(f, MAKERS["dict"](W, B), X, vjp=backward(Table)).ok
+    assert not gradcheck(f, MAKERS["dict"](W, B), X, vjp=backward(Table, 0.5)).ok
+
+
 def test_a_list_of_one_array_is_read_either_way():
     for vjp in (lambda g, p: [g * np.cos(p[0])], lambda g, p: ([g * np.cos(p[0])],)):
         assert gradcheck(lambda p: np.sin(p[0]), [X], vjp=vjp).ok
