@@ -15,6 +15,8 @@ from minirnn.primitive import primitive
 
 CONFIG, SCALE, NAMES = types.SimpleNamespace(layer=types.SimpleNamespace(gain=1.0)), 1.0, ("gain", "size.width")
 
+IN_EACH_BRANCH = ("gain",) if sys.version_info >= (3, 12) else ()  # Python copies what follows a condition
+
 
 def chain(x):
     return CONFIG.layer.gain * x.T
@@ -159,7 +161,7 @@ def outside(function):
     [
         (chain, {("global", "CONFIG", ("layer", "gain"))}),
         (call, {("global", "CONFIG", ("method",))}),
-        (branch, {("global", "CONFIG", ())}),
+        (branch, {("global", "CONFIG", IN_EACH_BRANCH)}),
         (inner, {("global", "CONFIG", ("layer",))}),
         (in_a_lambda, {("global", "SCALE", ())}),
         (an_import_from, {("import", "os.path", ())}),
