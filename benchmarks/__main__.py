@@ -17,7 +17,13 @@ BENCHMARKS = [
     *("overhead", "single_steps", "layers", "resets", "ragged"),
     *("training_step", "scaling", "parallel_scan", "parallel"),
 ]
-KNOWN = [*BENCHMARKS, "first_call", "compiled", "zoo"]  # these take long, and are run by their names alone
+KNOWN = [
+    *BENCHMARKS,
+    "first_call",
+    "compiled",
+    "zoo",
+    "source_files",
+]  # these take long, and are run by their names alone
 PACKAGES = ["minirnn", "numpy", "autograd", "llvmlite", "torch", "jax"]
 RESULTS = Path(__file__).with_name("RESULTS.md")
 

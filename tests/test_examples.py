@@ -30,6 +30,10 @@ EXAMPLES = {
         ["2"],
         r"logistic regression: 0\.9\d+ right\na GRU over the rows: [\d.]+ right[\s\S]*error [\d.]+ by a GRU",
     ),
+    "cell_in_jax": (
+        ["--steps", "2", "--length", "6"],
+        r"mean squared error [\d.]+\n[\s\S]*: \de-0[6-9] from JAX's outputs",
+    ),
     "recurrent_policy": (["--chunks", "3"], r"3 chunks: [\d.]+% of the last \d+ turns are right"),
     "reverse_strings": (
         ["--steps", "2"],
@@ -54,6 +58,8 @@ def run_example(tmp_path):
 def test_an_example_runs(name, run_example, tmp_path):
     if name == "digits":
         pytest.importorskip("sklearn", reason="scikit-learn is not installed: pip install 'minirnn[digits]'")
+    if name == "cell_in_jax":
+        pytest.importorskip("jax", reason="JAX is not installed: pip install 'minirnn[peers]'")
     if name == "adding_problem":
         pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'minirnn[plot]'")
     (tmp_path / "names.txt").write_text(NAMES)

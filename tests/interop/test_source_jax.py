@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from own_cells import leaky_cell
+from own_cells import CrowdedCell, leaky_cell
 from source_cases import LENGTHS, assert_same, built, every, example, ours, written
 
 from minirnn import tree
@@ -48,6 +48,13 @@ def test_a_file_computes_what_minirnn_computes(name):
     xs, state = example(cell)
     for lengths in LENGTHS if name == "LSTM" else LENGTHS[1:]:
         assert_same(theirs(file, cell, xs, state, lengths), ours(cell, xs, state, lengths))
+
+
+def test_names_may_be_those_that_a_file_uses_itself():
+    cell = CrowdedCell(3, 4, rng=np.random.default_rng(0), dtype=np.float64)
+    file, _ = written(CrowdedCell, "jax")
+    xs, state = example(cell)
+    assert_same(theirs(file, cell, xs, state, LENGTHS[1]), ours(cell, xs, state, LENGTHS[1]))
 
 
 @pytest.fixture(scope="module")

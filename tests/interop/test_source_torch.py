@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from own_cells import leaky_cell
+from own_cells import CrowdedCell, leaky_cell
 from source_cases import LENGTHS, assert_same, built, every, example, ours, written
 
 from minirnn import tree
@@ -45,6 +45,14 @@ def test_a_file_computes_what_minirnn_computes(name):
     for lengths in LENGTHS:
         expected = ours(cell, xs, state, lengths)
         assert_same(theirs(file, module_of(file, cell, fixed), xs, state, lengths), expected)
+
+
+def test_names_may_be_those_that_a_file_uses_itself():
+    cell = CrowdedCell(3, 4, rng=np.random.default_rng(0), dtype=np.float64)
+    file, _ = written(CrowdedCell, "torch")
+    xs, state = example(cell)
+    found = theirs(file, module_of(file, cell, None), xs, state, LENGTHS[1])
+    assert_same(found, ours(cell, xs, state, LENGTHS[1]))
 
 
 @pytest.fixture(scope="module")

@@ -92,6 +92,11 @@ class Content:
         """What forward leaves beside its outputs."""
         return [name for name in self.plan.saved if name != self.plan.output]
 
+    def like(self) -> str:
+        """An argument of floats, which every function has."""
+        floats = [name for name, made in self.inputs.items() if made.dtype.kind == "f"]
+        return next(iter([*floats, *self.parameters]))
+
     def inputs_made(self) -> list[tuple[str, Made, tuple[int, ...]]]:
         """What the steps take: its name, how it is made of xs, its shape without (T, B)."""
         return list(zip(self.inputs, self.inputs.values(), self.input_shapes, strict=True))

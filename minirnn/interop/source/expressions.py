@@ -10,10 +10,11 @@ from minirnn.compile.ir import BATCH, Node, has_batch, is_scalar
 from minirnn.compile.operations import OPERATIONS
 from minirnn.interop.source.sizes import number, size
 
-__all__ = ["Dialect", "Text", "array_text", "dims_text", "within"]
+__all__ = ["ATOM", "LIKE", "Dialect", "Text", "array_text", "dims_text", "within"]
 
 ATOM, POWER, SIGN, PRODUCT, SUM, COMPARISON = 6, 5, 4, 3, 2, 1
 _INFIX = {"add": SUM, "sub": SUM, "mul": PRODUCT, "div": PRODUCT, "pow": POWER}
+LIKE = "\x04"  # stands for an argument whose dtype and device new arrays have
 _LARGEST = 4096  # entries of a constant array that a file may hold
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from minirnn.compile.ir import Node, has_batch, is_scalar
-from minirnn.interop.source.expressions import ATOM, Dialect, Text, array_text, dims_text, within
+from minirnn.interop.source.expressions import ATOM, LIKE, Dialect, Text, array_text, dims_text, within
 from minirnn.interop.source.sizes import size
 
 __all__ = ["JaxDialect"]
@@ -22,13 +22,14 @@ class JaxDialect(Dialect):
     }
 
     def constant(self, value: Any) -> str:
-        return f"jnp.array({array_text(value)}{', x.dtype' if value.dtype.kind == 'f' else ''})"
+        kind = f", {LIKE}.dtype" if value.dtype.kind == "f" else ""
+        return f"jnp.array({array_text(value)}{kind})"
 
     def rows(self, text: Text) -> str:
         return f"{within(text, ATOM)}.reshape(T * B, -1)"
 
     def op_cast(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        to = {"f": "x.dtype", "b": "bool"}.get(node.dtype.kind, f"jnp.{node.dtype.name}")
+        to = {"f": f"{LIKE}.dtype", "b": "bool"}.get(node.dtype.kind, f"jnp.{node.dtype.name}")
         return Text(f"{within(texts[0], ATOM)}.astype({to})")
 
     # ------------------------------------------------------------ reductions
@@ -70,7 +71,7 @@ class JaxDialect(Dialect):
     def op_broadcast(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
         dims = f"({dims_text(node.shape, self.leading(moved))},)"
         if is_scalar(node.operands[0]):
-            kind = "x.dtype" if node.dtype.kind == "f" else f"jnp.{node.dtype.name}"
+            kind = f"{LIKE}.dtype" if node.dtype.kind == "f" else f"jnp.{node.dtype.name}"
             return Text(f"jnp.full({dims}, {texts[0].text}, {kind})")
         return Text(f"jnp.broadcast_to({texts[0].text}, {dims})")
 
@@ -97,7 +98,7 @@ class JaxDialect(Dialect):
         return Text(f"{self._zeros(node, moved)}.at[{where}].set({texts[0].text})")
 
     def _zeros(self, node: Node, moved: bool) -> str:
-        return f"jnp.zeros(({dims_text(node.shape, self.leading(moved))},), x.dtype)"
+        return f"jnp.zeros(({dims_text(node.shape, self.leading(moved))},), {LIKE}.dtype)"
 
     def op_take(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
         axis = self.axis(node.attrs[0], node)

@@ -181,11 +181,11 @@ def _step(c: Content) -> list[str]:
 
 
 # ---------------------------------------------------------------- the passes over time
-def _one(d: Direction, carried: Sequence[str], what: str, middle: Sequence[str], end: str) -> list[str]:
+def _one(d: Direction, carried: Sequence[str], middle: Sequence[str], end: str) -> list[str]:
     """The function of one step."""
     return [
-        f"def one({what}, now):",
-        f"    {comma(carried)}{',' * (len(carried) == 1)} = {what}",
+        "def one(carried, now):",
+        f"    {comma(carried)}{',' * (len(carried) == 1)} = carried",
         f"    {comma([*(f'{name}_t' for name in d.reads), 'inside_t'])}{',' * (not d.reads)} = now",
         *indented(middle),
         f"    return {end}, {tuple_text(list(d.collected.values()))}",
@@ -208,7 +208,7 @@ def _ahead(c: Content) -> list[str]:
         f"    {new} = jnp.where({_beside(shape)}, {new}, {old})"
         for new, old, shape in zip(states, c.previous, c.state_shapes, strict=True)
     ]
-    one = _one(d, c.previous, "state", [*d.loop, "if inside is not None:", *held], tuple_text(states))
+    one = _one(d, c.previous, [*d.loop, "if inside is not None:", *held], tuple_text(states))
     return [
         f"def ahead({comma([*c.inputs, *c.first, *c.arguments, 'inside'])}):",
         '    """The whole sequence: outputs, final state, and what the way back needs. inside: (T, B), or None."""',
@@ -222,15 +222,15 @@ def _ahead(c: Content) -> list[str]:
 def _back(c: Content) -> list[str]:
     d = c.plan.backward
     running = [f"d_{name}_next" for name in c.states]
-    past = [f"jnp.where({_beside(shape)}, 0, {name})" for name, shape in zip(running, c.state_shapes, strict=True)]
+    ended = [f"jnp.where({_beside(shape)}, 0, {name})" for name, shape in zip(running, c.state_shapes, strict=True)]
     middle = [
         "if inside is not None:  # past its end a sequence hands on what comes",
-        f"    past = {tuple_text(past)}",
-        *[f"    {name} = {name} - past[{k}]" for k, name in enumerate(running)],
+        f"    ended = {tuple_text(ended)}",
+        *[f"    {name} = {name} - ended[{k}]" for k, name in enumerate(running)],
         *d.loop,
-        f"new = {tuple_text(d.states)}",
+        f"carried = {tuple_text(d.states)}",
         "if inside is not None:",
-        "    new = tuple(a + b for a, b in zip(new, past))",
+        "    carried = tuple(a + b for a, b in zip(carried, ended))",
     ]
     before = [f"{old} = jnp.concatenate(({old[:-5]}_0[None], {old[:-5]}[:-1]))" for old in c.plan.before]
     of_x = {name: d.results.get(("d_input", path), "None") for path, name in c.input_paths.items()}
@@ -241,7 +241,7 @@ def _back(c: Content) -> list[str]:
         '    """The gradients of all arguments of `ahead`, of those by its outputs and its final state."""',
         f"    {c.batch_line()}",
         f"    {c.sizes_line(c.first)}",
-        *indented([*before, *d.once, *d.before, "", *_one(d, running, "d_state", middle, "new"), ""]),
+        *indented([*before, *d.once, *d.before, "", *_one(d, running, middle, "carried"), ""]),
         *indented([_scanned(d, running, running, ", reverse=True"), *d.after, *d.for_x]),
         f"    return {comma([*gradients, 'None'])}",
     ]

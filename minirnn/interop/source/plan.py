@@ -68,11 +68,11 @@ class Named:
             kind, path = node.attrs
             if kind in ("parameter", "input"):
                 self._argument(node, identifier(path) if path else "x")
+        self.taken -= _OF_A_RUN - set(self.given.values()) - {"step"}
         self.states: list[str] = []
         for name, node in zip(names.state, [n for n in graph.inputs if n.attrs[0] == "state"], strict=True):
             self.states.append(self._free(f"{name}_state" if name in self.taken else name))
             self._argument(node, f"{self.states[-1]}_prev")
-        self.taken -= _OF_A_RUN - set(self.given.values()) - {"step"}
         whose = dict(zip(_paths(graph, "state"), self.states, strict=True))
         for name, node in zip(self.states, [graph.outputs["state", path] for path in whose], strict=True):
             if node.op not in ("input", "const") and node not in self.given:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from minirnn.compile.errors import CannotCompile
 from minirnn.compile.ir import Node, has_batch, is_scalar
-from minirnn.interop.source.expressions import ATOM, Dialect, Text, array_text, dims_text, within
+from minirnn.interop.source.expressions import ATOM, LIKE, Dialect, Text, array_text, dims_text, within
 from minirnn.interop.source.sizes import size
 
 __all__ = ["TorchDialect"]
@@ -25,8 +25,8 @@ class TorchDialect(Dialect):
 
     def constant(self, value: Any) -> str:
         kind = value.dtype.kind
-        like = "dtype=x.dtype, " if kind == "f" else ""
-        return f"torch.tensor({array_text(value)}, {like}device=x.device)"
+        like = f"dtype={LIKE}.dtype, " if kind == "f" else ""
+        return f"torch.tensor({array_text(value)}, {like}device={LIKE}.device)"
 
     def fused(self, node: Node, lines: Any, where: str) -> Text | None:
         """x + a @ b as one call."""
@@ -42,7 +42,7 @@ class TorchDialect(Dialect):
         return f"{within(text, ATOM)}.flatten(0, 1)"
 
     def op_cast(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        to = {"f": "x.dtype", "b": "torch.bool"}.get(node.dtype.kind, f"torch.{node.dtype.name}")
+        to = {"f": f"{LIKE}.dtype", "b": "torch.bool"}.get(node.dtype.kind, f"torch.{node.dtype.name}")
         return Text(f"{within(texts[0], ATOM)}.to({to})")
 
     def op_softplus(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
@@ -114,8 +114,8 @@ class TorchDialect(Dialect):
     def op_broadcast(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
         dims = dims_text(node.shape, self.leading(moved))
         if is_scalar(node.operands[0]):
-            kind = "x.dtype" if node.dtype.kind == "f" else f"torch.{node.dtype.name}"
-            return Text(f"torch.full(({dims},), {texts[0].text}, dtype={kind}, device=x.device)")
+            kind = f"{LIKE}.dtype" if node.dtype.kind == "f" else f"torch.{node.dtype.name}"
+            return Text(f"torch.full(({dims},), {texts[0].text}, dtype={kind}, device={LIKE}.device)")
         return Text(f"{within(texts[0], ATOM)}.expand({dims})")
 
     def op_transpose(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
@@ -130,28 +130,34 @@ class TorchDialect(Dialect):
 
     def op_put(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
         """Zeros around the operand."""
+        where = list(zip(node.attrs[1:], node.attrs[0], strict=True))
+        if all(part in ((0, dim, 1), (dim - 1, -1, -1)) for part, dim in where):
+            return self._flipped(node, node.attrs[1:], texts)
         if any(step != 1 for _, _, step in node.attrs[1:]):
             raise CannotCompile("zeros between the entries of a slice have no text in PyTorch")
         pads: list[str] = []
-        for dim, (start, stop, _) in reversed(list(zip(node.attrs[0], node.attrs[1:], strict=True))):
+        for (start, stop, _), dim in reversed(where):
             pads += [size(start), size(dim - stop)] if (start, stop) != (0, dim) else ["0", "0"]
         while pads[-2:] == ["0", "0"] and len(pads) > 2:
             pads = pads[:-2]
         return Text(f"torch.nn.functional.pad({texts[0].text}, ({', '.join(pads)}))")
 
     def backwards(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        axes = [k for k, (_, _, step) in enumerate(node.attrs) if step < 0]
         whole = zip(node.attrs, node.operands[0].shape, strict=True)
         if not all(part in ((0, dim, 1), (dim - 1, -1, -1)) for part, dim in whole):
             raise CannotCompile("a slice that goes backwards over a part has no text in PyTorch")
-        return Text(f"{within(texts[0], ATOM)}.flip({', '.join(str(self.axis(axis, node)) for axis in axes)})")
+        return self._flipped(node, node.attrs, texts)
+
+    def _flipped(self, node: Node, parts: Sequence[tuple[int, int, int]], texts: Sequence[Text]) -> Text:
+        axes = [str(self.axis(k, node)) for k, (_, _, step) in enumerate(parts) if step < 0]
+        return Text(f"{within(texts[0], ATOM)}.flip({', '.join(axes)})") if axes else texts[0]
 
     def op_take(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
         axis, numbers = self.axis(node.attrs[0], node), array_text(node.attrs[1:])
-        return Text(f"{within(texts[0], ATOM)}.index_select({axis}, torch.tensor({numbers}, device=x.device))")
+        return Text(f"{within(texts[0], ATOM)}.index_select({axis}, torch.tensor({numbers}, device={LIKE}.device))")
 
     def op_untake(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
         axis, numbers = self.axis(node.attrs[0], node), array_text(node.attrs[2:])
-        zeros = f"x.new_zeros({dims_text(node.shape, self.leading(moved))})"
-        index = f"torch.tensor({numbers}, device=x.device)"
+        zeros = f"{LIKE}.new_zeros({dims_text(node.shape, self.leading(moved))})"
+        index = f"torch.tensor({numbers}, device={LIKE}.device)"
         return Text(f"{zeros}.index_add({axis}, {index}, {texts[0].text})")

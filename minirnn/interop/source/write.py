@@ -7,7 +7,7 @@ from typing import Any
 from minirnn.compile.errors import CannotCompile
 from minirnn.interop.source import jax_file, torch_file
 from minirnn.interop.source.content import Content, Namings, content_of
-from minirnn.interop.source.expressions import Dialect
+from minirnn.interop.source.expressions import LIKE, Dialect
 from minirnn.interop.source.layout import laid_out
 from minirnn.interop.source.sizes import Unlike, one_text
 from minirnn.interop.source.what import BASES, What, options_of, what_of
@@ -61,5 +61,5 @@ def _prints(cell: What, to: str, sizes: Sequence[Mapping[str, int]]) -> tuple[li
     namings: Namings | None = None
     for one in built:
         content, namings = content_of(cell, one, same, dialect, reserved, namings)
-        prints.append(printer(content))
+        prints.append(printer(content).replace(LIKE, content.like()))
     return prints, sizes

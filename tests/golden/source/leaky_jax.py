@@ -96,8 +96,8 @@ def ahead(x, h_0, fast_0, w, u, b, inside):
     H = h_0.shape[1]
     x_a = b + x @ w.T
 
-    def one(state, now):
-        h_prev, fast_prev = state
+    def one(carried, now):
+        h_prev, fast_prev = carried
         x_a_t, inside_t = now
         a_t = x_a_t + h_prev @ u.T
         a_z_t = jnp.exp(-a_t[:, :H])
@@ -127,22 +127,22 @@ def back(d_y, d_h_next, d_fast_next, x, h_0, fast_0, w, u, b, inside, a_z, z, a_
     k5 = h * d_y
     k6 = 1 - a_fast * a_fast
 
-    def one(d_state, now):
-        d_h_next, d_fast_next = d_state
+    def one(carried, now):
+        d_h_next, d_fast_next = carried
         k_t, a_z_t, fast_t, h_prev_t, k3_t, k5_t, z_t, k6_t, k4_t, inside_t = now
         if inside is not None:  # past its end a sequence hands on what comes
-            past = (jnp.where(inside_t[:, None], 0, d_h_next), jnp.where(inside_t[:, None], 0, d_fast_next))
-            d_h_next = d_h_next - past[0]
-            d_fast_next = d_fast_next - past[1]
+            ended = (jnp.where(inside_t[:, None], 0, d_h_next), jnp.where(inside_t[:, None], 0, d_fast_next))
+            d_h_next = d_h_next - ended[0]
+            d_fast_next = d_fast_next - ended[1]
         d_h_t = d_h_next + k_t
         d_t = a_z_t * (-(fast_t * d_h_t - h_prev_t * d_h_t) / k3_t)
         d_fast_prev_t = 0.5 * (k5_t + d_fast_next + z_t * d_h_t)
         d_a_t = jnp.concatenate((-d_t, d_fast_prev_t * k6_t), -1)
         d_h_prev_t = k4_t * d_h_t + d_a_t @ u
-        new = (d_h_prev_t, d_fast_prev_t)
+        carried = (d_h_prev_t, d_fast_prev_t)
         if inside is not None:
-            new = tuple(a + b for a, b in zip(new, past))
-        return new, (d_a_t,)
+            carried = tuple(a + b for a, b in zip(carried, ended))
+        return carried, (d_a_t,)
 
     (d_h_next, d_fast_next), (d_a,) = lax.scan(
         one, (d_h_next, d_fast_next), (k, a_z, fast, h_prev, k3, k5, z, k6, k4, inside), reverse=True

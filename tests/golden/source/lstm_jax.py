@@ -106,8 +106,8 @@ def ahead(x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh, inside):
     b = bias_ih + bias_hh
     x_a = b + x @ weight_ih.T
 
-    def one(state, now):
-        h_prev, c_prev = state
+    def one(carried, now):
+        h_prev, c_prev = carried
         x_a_t, inside_t = now
         a_t = x_a_t + h_prev @ weight_hh.T
         i_t = jax.nn.sigmoid(a_t[:, :H])
@@ -140,22 +140,22 @@ def back(
     k4 = i * (1 - g * g)
     k5 = h * (1 - o)
 
-    def one(d_state, now):
-        d_h_next, d_c_next = d_state
+    def one(carried, now):
+        d_h_next, d_c_next = carried
         d_y_t, k2_t, k_t, k3_t, k4_t, k5_t, f_t, inside_t = now
         if inside is not None:  # past its end a sequence hands on what comes
-            past = (jnp.where(inside_t[:, None], 0, d_h_next), jnp.where(inside_t[:, None], 0, d_c_next))
-            d_h_next = d_h_next - past[0]
-            d_c_next = d_c_next - past[1]
+            ended = (jnp.where(inside_t[:, None], 0, d_h_next), jnp.where(inside_t[:, None], 0, d_c_next))
+            d_h_next = d_h_next - ended[0]
+            d_c_next = d_c_next - ended[1]
         d_h_t = d_h_next + d_y_t
         d_c_t = d_c_next + k2_t * d_h_t
         d_a_t = jnp.concatenate((k_t * d_c_t, k3_t * d_c_t, k4_t * d_c_t, k5_t * d_h_t), -1)
         d_h_prev_t = d_a_t @ weight_hh
         d_c_prev_t = f_t * d_c_t
-        new = (d_h_prev_t, d_c_prev_t)
+        carried = (d_h_prev_t, d_c_prev_t)
         if inside is not None:
-            new = tuple(a + b for a, b in zip(new, past))
-        return new, (d_a_t,)
+            carried = tuple(a + b for a, b in zip(carried, ended))
+        return carried, (d_a_t,)
 
     (d_h_next, d_c_next), (d_a,) = lax.scan(
         one, (d_h_next, d_c_next), (d_y, k2, k, k3, k4, k5, f, inside), reverse=True

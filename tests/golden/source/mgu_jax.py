@@ -97,8 +97,8 @@ def ahead(x, h_0, w, u, b, inside):
     x_f = a_x[..., :H]
     x_h = a_x[..., H:]
 
-    def one(state, now):
-        h_prev, = state
+    def one(carried, now):
+        h_prev, = carried
         x_f_t, x_h_t, inside_t = now
         f_t = jax.nn.sigmoid(x_f_t + h_prev @ u_f.T)
         candidate_t = jnp.tanh(x_h_t + f_t * h_prev @ u_h.T)
@@ -123,22 +123,22 @@ def back(d_y, d_h_next, x, h_0, w, u, b, inside, f, candidate, h):
     k2 = f * k
     k3 = f * (1 - candidate * candidate)
 
-    def one(d_state, now):
-        d_h_next, = d_state
+    def one(carried, now):
+        d_h_next, = carried
         d_y_t, k3_t, candidate_t, h_prev_t, k2_t, f_t, k_t, inside_t = now
         if inside is not None:  # past its end a sequence hands on what comes
-            past = (jnp.where(inside_t[:, None], 0, d_h_next),)
-            d_h_next = d_h_next - past[0]
+            ended = (jnp.where(inside_t[:, None], 0, d_h_next),)
+            d_h_next = d_h_next - ended[0]
         d_h_t = d_h_next + d_y_t
         d_x_h_t = k3_t * d_h_t
         d_t = d_x_h_t @ u_h
         d_f_t = candidate_t * d_h_t + h_prev_t * d_t - h_prev_t * d_h_t
         d_x_f_t = k2_t * d_f_t
         d_h_prev_t = f_t * d_t + k_t * d_h_t + d_x_f_t @ u_f
-        new = (d_h_prev_t,)
+        carried = (d_h_prev_t,)
         if inside is not None:
-            new = tuple(a + b for a, b in zip(new, past))
-        return new, (d_x_h_t, d_x_f_t)
+            carried = tuple(a + b for a, b in zip(carried, ended))
+        return carried, (d_x_h_t, d_x_f_t)
 
     (d_h_next,), (d_x_h, d_x_f) = lax.scan(
         one, (d_h_next,), (d_y, k3, candidate, h_prev, k2, f, k, inside), reverse=True
