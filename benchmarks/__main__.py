@@ -23,6 +23,7 @@ KNOWN = [
     "compiled",
     "zoo",
     "source_files",
+    "torch_modules",
 ]  # these take long, and are run by their names alone
 PACKAGES = ["minirnn", "numpy", "autograd", "llvmlite", "torch", "jax"]
 RESULTS = Path(__file__).with_name("RESULTS.md")

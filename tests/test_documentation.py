@@ -102,6 +102,11 @@ def test_the_code_of_a_page_runs(page, tmp_path):
     run("-c", code)
 
 
+def test_the_page_on_pytorch(tmp_path):
+    pytest.importorskip("torch", reason="torch is not installed: pip install 'minirnn[peers]'")
+    run("-c", f"import os; os.chdir({str(tmp_path)!r})\n" + "\n".join(python_blocks("docs/pytorch.md")))
+
+
 @pytest.mark.slow
 def test_the_page_on_onnx(tmp_path):
     pytest.importorskip("onnx", reason="onnx is not installed: pip install 'minirnn[onnx]'")

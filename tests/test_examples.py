@@ -35,6 +35,7 @@ EXAMPLES = {
         r"mean squared error [\d.]+\n[\s\S]*: \de-0[6-9] from JAX's outputs",
     ),
     "recurrent_policy": (["--chunks", "3"], r"3 chunks: [\d.]+% of the last \d+ turns are right"),
+    "torch_training": (["--steps", "10", "--longest", "6"], r"step 10: mean squared error [\d.]+"),
     "reverse_strings": (
         ["--steps", "2"],
         r"without attention, beam of 5: [\d.]+%[\s\S]*with attention, beam of 5: [\d.]+%",
@@ -62,6 +63,8 @@ def test_an_example_runs(name, run_example, tmp_path):
         pytest.importorskip("jax", reason="JAX is not installed: pip install 'minirnn[peers]'")
     if name == "adding_problem":
         pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'minirnn[plot]'")
+    if name == "torch_training":
+        pytest.importorskip("torch", reason="torch is not installed: pip install 'minirnn[peers]'")
     (tmp_path / "names.txt").write_text(NAMES)
     (tmp_path / "text.txt").write_text("나는 빵을 먹는다. I eat bread.\n" * 100, encoding="utf-8")
     words, printed = EXAMPLES[name]
