@@ -4,6 +4,7 @@ from task_cases import DIGITS, loss, made
 
 
 def test_pixels_and_rows_are_the_same_pictures():
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed: pip install 'minirnn[digits]'")
     from sklearn.datasets import load_digits
 
     pixels, rows = (made(DIGITS, rows=rows).datasets() for rows in (False, True))
