@@ -110,3 +110,8 @@ def test_dropout_zeroes_a_share_and_keeps_the_mean(rng):
 def test_bad_input_is_an_error(call):
     with pytest.raises(ValueError, match=r"divide|no arrays"):
         call()
+
+
+@pytest.mark.parametrize("name", functional.__all__)
+def test_every_function_is_described(name):
+    assert len(getattr(functional, name).__doc__ or "") > 20

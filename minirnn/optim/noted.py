@@ -61,6 +61,8 @@ class _Number:
         return _Number(lambda lr, t: -self.of(lr, t))
 
     def __getattr__(self, name: str) -> Any:
+        if name == "__array_ufunc__":  # NumPy asks whether it is a number, in lr * g
+            raise AttributeError(name)
         raise _CannotNote
 
     def _asked(self, *args: Any) -> Any:

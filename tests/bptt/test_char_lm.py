@@ -133,3 +133,11 @@ def test_bad_input_is_an_error_that_says_what_was_expected(change, error, says):
     given = {"params": SMALL, "inputs": [0, 1], "targets": [1, 2], "h0": H0, "c0": H0} | change
     with pytest.raises(error, match=says):
         char_lm.loss_and_grads(**given)
+
+
+def test_a_parameter_of_none_is_one_that_is_not_there(params, rng):
+    given = text(rng)
+    without = {name: p for name, p in params.items() if name != "bias_y"}
+    loss, grads, _ = char_lm.loss_and_grads(without | {"bias_y": None}, *given)
+    assert loss == char_lm.loss_and_grads(without, *given)[0]
+    assert grads.keys() == without.keys()

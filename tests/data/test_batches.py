@@ -92,3 +92,16 @@ def test_a_checksum_is_that_of_all_arrays_piece_by_piece(monkeypatch):
     pieces = [numbered([3, 1, 2]).batch(np.array(some)) for some in ([0, 1], [2])]
     arrays = [array for piece in pieces for array in (piece.inputs, piece.targets, piece.lengths)]
     assert module._checksum(numbered([3, 1, 2])) == zlib.crc32(b"".join([array.tobytes() for array in arrays]))
+
+
+def test_sequences_of_one_length_keep_their_order_within_a_pool():
+    came = Batches(numbered([3, 5] * 50), 25, epochs=1, pool=4)
+    assert np.concatenate([b.targets for b in came]).tolist() == [*range(0, 100, 2), *range(1, 100, 2)]
+
+
+def test_an_empty_dataset_is_refused():
+    class Empty:
+        lengths = np.zeros(0, np.int64)
+
+    with pytest.raises(ValueError, match="Batches: the dataset is empty"):
+        Batches(Empty(), 2)

@@ -81,6 +81,13 @@ def test_a_file_that_is_cut_short_is_refused_wherever_it_is_cut(written):
             TokenFile(written)
 
 
+@pytest.mark.parametrize("length", [0, 1 << 20, (1 << 64) - 1])
+def test_a_header_of_an_impossible_length_is_not_read(written, length):
+    written.write_bytes(length.to_bytes(8, "little") + written.read_bytes()[8:])
+    with pytest.raises(ValueError, match=f"its header would be {length} bytes long"):
+        TokenFile(written)
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

@@ -275,3 +275,11 @@ def test_training_waits_for_an_improvement_by_tol(rng):
     fitted = lambda tol: SequenceClassifier(max_iter=30, tol=tol, n_iter_no_change=3, **SMALL).fit(each, labels)
     assert fitted(10.0).n_iter_ == 4  # the first epoch is an improvement over nothing
     assert fitted(0.0).n_iter_ > 4
+
+
+@pytest.mark.parametrize(
+    ("y", "says"), [(None, "y to be passed, but the target y is None"), ([1.0], "inconsistent numbers")]
+)
+def test_a_regressor_refuses_numbers_that_are_missing_or_too_few(y, says, rng):
+    with pytest.raises(ValueError, match=says):
+        SequenceRegressor(**SMALL).fit(ragged(rng, 5)[0], y)

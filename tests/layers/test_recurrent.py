@@ -1,5 +1,7 @@
 """What all recurrent layers promise: layouts, lengths, states, directions, edges and errors."""
 
+from typing import Any, NamedTuple
+
 import autograd.numpy as anp
 import numpy as np
 import pytest
@@ -211,3 +213,15 @@ float32_xs = np.ones((T, B, I), np.float32)
 def test_bad_input_is_an_error_that_says_what_was_expected(call, error, says):
     with pytest.raises(error, match=says):
         call()
+
+
+class Swapped(NamedTuple):
+    c: Any
+    h: Any
+
+
+def test_named_arrays_of_another_meaning_are_no_state(rng):
+    layer = minirnn.LSTM(3, 4, rng=rng)
+    h, c = layer.initial_state(2)
+    with pytest.raises(ValueError, match=r"leaves \['c', 'h'\], \['h', 'c'\] were expected"):
+        layer(np.zeros((5, 2, 3), np.float32), Swapped(c, h))

@@ -91,6 +91,7 @@ def test_what_is_exactly_at_the_limit_is_returned_itself(scale):
     assert clip_by_value(grads, 3.0 * size)["a"] is grads["a"]
 
 
+@pytest.mark.usefixtures("on_tier")
 @pytest.mark.parametrize("size", [1e-42, 1e-30, 1e-21, 1e-18, 1e30, 3e38])  # 1e-21 squared has few digits left
 @pytest.mark.parametrize("count", [1, 100])
 def test_the_norm_of_very_small_and_very_large_float32_is_right(size, count):
@@ -106,6 +107,7 @@ def test_a_factor_below_the_smallest_float32_keeps_its_digits():
     assert np.allclose(clipped[0], 5e-9, rtol=1e-6, atol=0)
 
 
+@pytest.mark.usefixtures("on_tier")
 @pytest.mark.parametrize("size", [1e-300, 1e300])
 def test_the_norm_of_very_small_and_very_large_float64_is_right(size):
     assert math.isclose(global_norm({"a": np.full((2, 2), size), "b": np.zeros((), np.float32)}), 2 * size)

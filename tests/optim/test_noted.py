@@ -7,6 +7,7 @@ import pytest
 from optim_cases import CASES
 
 from minirnn import optim
+from minirnn.optim import natively
 from minirnn.optim.noted import entry_by_entry
 from minirnn.tier import tier
 
@@ -98,12 +99,26 @@ class Odd(optim.SGD):
             p -= lr * g if t == 1 else np.multiply(g, lr + t, out=work[0])
         elif self.way == "of the math module":
             p -= math.sqrt(lr) * g
+        elif self.way == "negative":
+            p += -lr * g
         elif self.way == "plain":
             p -= lr * g
 
 
 @pytest.mark.parametrize(
-    "way", ["asks", "sums", "reads work", "writes g", "array", "unknown", "asks for t", "of the math module", "plain"]
+    "way",
+    [
+        "asks",
+        "sums",
+        "reads work",
+        "writes g",
+        "array",
+        "unknown",
+        "asks for t",
+        "of the math module",
+        "negative",
+        "plain",
+    ],
 )
 def test_what_no_stand_in_can_tell_is_right_all_the_same(way):
     runs = []
@@ -137,3 +152,17 @@ def test_a_parameter_that_was_made_read_only_is_not_written_to():
     with pytest.raises(ValueError, match="read-only"):
         optimizer.step({"a": np.ones(20)})
     assert (p == 1).all()
+
+
+def test_numbers_before_entries_are_noted_once_for_all_steps(monkeypatch):
+    monkeypatch.setattr("minirnn.optim.blocks.Blocks.update", lambda *args: pytest.fail("NumPy did an update"))
+    notes, found = [], natively.noted
+    monkeypatch.setattr(natively, "noted", lambda *given: notes.append(found(*given)) or notes[-1])
+    parameters = {"a": np.ones(4, np.float32)}
+    optimizer = Odd(parameters, "negative")
+    with tier("native"):
+        for lr in (0.5, 0.25):
+            optimizer.lr = lr
+            optimizer.step({"a": np.arange(4, dtype=np.float32)})
+    assert parameters["a"].tolist() == [1.0, 0.25, -0.5, -1.25]
+    assert [one.always for one in notes] == [True]
