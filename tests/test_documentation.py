@@ -121,3 +121,15 @@ def test_the_page_on_onnx(tmp_path):
     assert len(printed.strip("\n")) > 150
     assert set(printed) <= set("the cat sat on the mat.\n\N{REPLACEMENT CHARACTER}")
     assert float(run("-c", there + from_python)) < 1e-5
+
+
+def test_the_korean_readme_shows_what_the_english_one_shows():
+    """Row by row the same code and the same pages, a page of its own language where there is one."""
+    shown = {}
+    for name in ("README.md", "README.ko.md"):
+        rows = [line.split("|")[2] for line in (ROOT / name).read_text().splitlines() if line.startswith("| ")]
+        pages = [[link.replace("docs/ko/", "docs/") for link in re.findall(r"\]\((.*?)\)", row)] for row in rows]
+        shown[name] = [
+            (sorted(re.findall(r"`.*?`", row)), sorted(links)) for row, links in zip(rows, pages, strict=True)
+        ]
+    assert shown["README.ko.md"] == shown["README.md"]
