@@ -13,9 +13,10 @@ from torch.nn.utils.rnn import PackedSequence
 from minirnn import tree
 from minirnn.interop.torch import operator
 from minirnn.interop.torch.call import ModelCall
+from minirnn.interop.torch.computation import Computation
 from minirnn.interop.torch.function import apply, arrays_of, is_differentiated, is_transformed, tensors_of
 from minirnn.interop.torch.packed import through_padded
-from minirnn.interop.torch.short import look_for
+from minirnn.interop.torch.short import Short, look_for
 from minirnn.layers import Cell, Recurrent
 from minirnn.module import Array, Module
 
@@ -113,7 +114,7 @@ class TorchModule(torch.nn.Module):  # type: ignore[misc]
         plan, entries = self._model._plan(), self._entries()
         self._in_order = all(map(is_, entries, plan.entries))
         self._held, self._sites = list[tuple[Any, str, Array]](), list[tuple[Any, str, int]]()
-        self._short = dict[Any, Any]()
+        self._short, self._tried = dict[Any, Short](), dict[Any, int]()
         for entry, tensor, (holder, where) in zip(entries, self._tensors(), self._places, strict=True):
             if tensor.device.type == "cpu" and not (tensor.is_floating_point() and tensor.dtype not in FLOATS):
                 array = tensor.detach().numpy()
@@ -184,14 +185,26 @@ class TorchModule(torch.nn.Module):  # type: ignore[misc]
             result = short(xs, state, own)
             if result is not None:
                 return result
-            del self._short[kind]
+            del self._short[kind], self._tried[kind]
         as_known = as_known and self._are_held()
         result = self._long_way(own, as_known, (xs,) if state is None else (xs, state), lengths, named)
-        if as_known and kind is not None and kind not in self._short:
-            if len(self._short) >= KINDS:
-                self._short.clear()
-            self._short[kind] = look_for(self._model, self._paths, xs)
+        if as_known and kind is not None:
+            self._short_for(xs)
         return result
+
+    def _short_for(self, xs: torch.Tensor) -> Short | None:
+        """The short way for calls with such xs, where there is one: found by the second of them at the latest."""
+        kind = xs.shape, xs.dtype
+        found = self._short.get(kind)
+        if found is None and self._tried.get(kind, 0) < 2:
+            if len(self._tried) >= KINDS:
+                self._short.clear()
+                self._tried.clear()
+            self._tried[kind] = self._tried.get(kind, 0) + 1
+            found = look_for(self._model, self._paths, xs)
+            if found is not None:
+                self._short[kind] = found
+        return found
 
     def _long_way(
         self, own: Sequence[torch.Tensor], as_known: bool, args: tuple[Any, ...], lengths: Any, named: dict[str, Any]
@@ -228,10 +241,15 @@ class TorchModule(torch.nn.Module):  # type: ignore[misc]
 
     def computation(
         self, kind: str, came: Sequence[torch.Tensor] | None, own: Sequence[torch.Tensor] | None
-    ) -> ModelCall:
+    ) -> Computation:
         """What the operator computes; for zeros as arrays where no tensors came."""
-        words = [word.partition("=")[::2] for word in kind.split()]
-        counts = {name: int(count or 1) for name, count in words}
+        counts = operator.counts_of(kind)
+        lies_here = came is not None and own is not None and self._lies_here(own)
+        if came is not None and lies_here and not counts.keys() - {"xs", "state"}:
+            short = self._short_for(came[0]) if came[0].is_cpu else None
+            found = None if short is None else short.computation(came[0], came[1:])
+            if found is not None:
+                return found
 
         def rebuild(leaves: Sequence[Any]) -> Any:
             found, start = dict[str, Any](), 0
@@ -245,7 +263,7 @@ class TorchModule(torch.nn.Module):  # type: ignore[misc]
         count = sum(counts.values())
         seed = None if "seed" not in counts else 0 if came is None else int(came[-1])
         call = self._call([None] * count, range(count), rebuild, seed)
-        if came is not None and own is not None and self._lies_here(own):
+        if came is not None and lies_here:
             call.given = [*arrays_of(came), *call.own]
         return call
 
@@ -288,7 +306,7 @@ def _below(holder: torch.nn.Module, name: str) -> torch.nn.Module:
 
 KINDS = 16  # of calls that are like the last, which are remembered
 NESTS = ("state", "reset_state")  # arguments that are nested as the model's state
-_OF_ARRAYS = ("_held", "_sites", "_short", "key", "nests", "kinds")  # what a copy finds anew
+_OF_ARRAYS = ("_held", "_sites", "_short", "_tried", "key", "nests", "kinds")  # what a copy finds anew
 FLOATS = (torch.float32, torch.float64)
 
 

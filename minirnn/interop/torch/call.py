@@ -59,7 +59,7 @@ class ModelCall(Computation):
         self.fresh = True
         results, cache = begun.forward()
         self.nest = begun.nest
-        return results, _Kept(begun, cache, len(self.at))
+        return results, _Kept(begun, cache, len(self.at), wanted)
 
     def _begun(self, arrays: Sequence[Any]) -> Begun | None:
         """The call of a layer that is one cell and no more, on its own arrays."""
@@ -75,8 +75,8 @@ class ModelCall(Computation):
 class _Kept:
     """The record of a compiled call; came: how many arrays came beside the layer's own."""
 
-    def __init__(self, begun: Begun, cache: Any, came: int):
-        self.begun, self.cache, self.came = begun, cache, came
+    def __init__(self, begun: Begun, cache: Any, came: int, wanted: Sequence[int]):
+        self.begun, self.cache, self.came, self.wanted = begun, cache, came, wanted
 
     def pull(self, cotangents: Sequence[Any], wanted: Sequence[int]) -> list[Any]:
         beside = self.came - 1 - self.begun.of_state  # lengths, which have no gradient

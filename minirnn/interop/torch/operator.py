@@ -10,6 +10,7 @@ ticket (see function.py), behind `tensors` in the call of pull; there: which res
 
 import itertools
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -23,7 +24,7 @@ from minirnn.interop.torch.function import Ticket, apply, arrays_of, is_differen
 from minirnn.interop.torch.shapes import Shapes
 from minirnn.module import Array
 
-__all__ = ["call", "key_of", "leaves_of"]
+__all__ = ["call", "counts_of", "key_of", "leaves_of"]
 
 Tensors = Sequence[torch.Tensor]
 
@@ -53,9 +54,16 @@ def _computation(key: str, kind: str, tensors: Tensors) -> ModelCall:
     return found
 
 
+@cache
+def counts_of(kind: str) -> dict[str, int]:
+    """How many tensors of each argument came, in order."""
+    return {name: int(count or 1) for name, _, count in [word.partition("=") for word in kind.split()]}
+
+
+@cache
 def _count(kind: str) -> int:
     """How many tensors came."""
-    return sum([int(word.partition("=")[2] or 1) for word in kind.split()])
+    return sum(counts_of(kind).values())
 
 
 # ---------------------------------------------------------------- on real tensors
@@ -63,9 +71,8 @@ def _call(key: str, kind: str, wanted: list[int], tensors: list[torch.Tensor]) -
     computation = _computation(key, kind, tensors)
     arrays = computation.given or arrays_of(tensors)
     results, record = computation.forward(arrays, wanted)
-    ticket = torch.zeros(1, dtype=torch.uint8) if record is None else Ticket.of(record)
     results = [np.ascontiguousarray(result) for result in results]  # as their shapes alone are told
-    return [*tensors_of(results, arrays, computation.fresh), ticket]
+    return [*tensors_of(results, arrays, computation.fresh), Ticket.of(record)]
 
 
 def _pull(
@@ -77,11 +84,12 @@ def _pull(
     cotangents: list[torch.Tensor],
 ) -> list[torch.Tensor]:
     *tensors, ticket = tensors
-    computation = _computation(key, kind, tensors)
-    record = Ticket.taken(ticket)
-    arrays = arrays_of(tensors) if record is None else ()
-    came = iter(arrays_of(cotangents))
-    found = computation.pull(arrays, record, [next(came) if is_there else None for is_there in there], wanted)
+    record, came = Ticket.taken(ticket), iter(arrays_of(cotangents))
+    given = [next(came) if is_there else None for is_there in there]
+    if record is None or not set(wanted) <= set(record.wanted):
+        found = _computation(key, kind, tensors).pull(arrays_of(tensors), None, given, wanted)
+    else:
+        found = record.pull(given, wanted)
     return list(tensors_of([np.ascontiguousarray(g) for g in found]))
 
 
@@ -115,8 +123,7 @@ def _pull_of_shapes(
 class _Call(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, key: str, kind: str, wanted: list[int], *tensors: torch.Tensor) -> Any:
-        with torch._C._AutoDispatchBelowAutograd():
-            out = torch.ops.minirnn.call.default(key, kind, wanted, list(tensors))
+        out = _call_below(key, kind, wanted, list(tensors))
         ctx.call = key, kind
         ctx.floats = [result.is_floating_point() for result in out]
         ctx.set_materialize_grads(False)
@@ -140,9 +147,23 @@ class _Call(torch.autograd.Function):  # type: ignore[misc]
 def _call_differentiably(key: str, kind: str, wanted: list[int], tensors: list[torch.Tensor]) -> list[torch.Tensor]:
     if is_differentiated(tensors):
         return list(_Call.apply(key, kind, wanted, *tensors))
+    return _call_below(key, kind, wanted, tensors)
+
+
+def _call_below(key: str, kind: str, wanted: list[int], tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+    if _are_real(tensors):
+        return _call(key, kind, wanted, tensors)
     with torch._C._AutoDispatchBelowAutograd():
         found: list[torch.Tensor] = torch.ops.minirnn.call.default(key, kind, wanted, tensors)
     return found
+
+
+_REAL = {torch.Tensor, torch.nn.Parameter}
+
+
+def _are_real(tensors: Tensors) -> bool:
+    """Whether nobody but the processor has to see a call of these: no mode that traces, and no tensor that is none."""
+    return not torch._C._len_torch_dispatch_stack() and {type(tensor) for tensor in tensors} <= _REAL
 
 
 def _pull_differentiably(
@@ -157,6 +178,8 @@ def _pull_differentiably(
         *tensors, ticket = tensors
         pulled = Pulled(_computation(key, kind, tensors), wanted, there, Ticket.taken(ticket))
         return list(apply(pulled, [*tensors, *cotangents]))
+    if _are_real([*tensors, *cotangents]):
+        return _pull(key, kind, wanted, there, tensors, cotangents)
     with torch._C._AutoDispatchBelowAutograd():
         found: list[torch.Tensor] = torch.ops.minirnn.pull.default(key, kind, wanted, there, tensors, cotangents)
     return found

@@ -23,27 +23,35 @@ class Short:
         self.model, self.paths, self.steady, self.batch_first = model, paths, steady, batch_first
 
     def __call__(self, xs: torch.Tensor, state: Any, own: Sequence[torch.Tensor]) -> Any:
-        steady = self.steady
-        came: list[torch.Tensor] = []
+        came: Sequence[torch.Tensor] = ()
         if state is not None:
             came = [state] if isinstance(state, torch.Tensor) else list(state)
-            if len(came) != steady.of_state or not all(type(leaf) is torch.Tensor and leaf.is_cpu for leaf in came):
+            if not all(type(leaf) is torch.Tensor and leaf.is_cpu for leaf in came):
                 return None
-        x = xs.detach().numpy() if xs.requires_grad else xs.numpy()
-        if self.batch_first:
-            x = x.swapaxes(0, 1)
-        arrays = [leaf.detach().numpy() for leaf in came]
-        states = steady.states(x, steady.rebuild_state(arrays) if came else None)
-        if states is None:
+        call = self.computation(xs, came)
+        if call is None:
             return None
         tensors = [xs, *came, *own]
         if is_differentiated(tensors):
-            out: Any = apply(_ShortCall(self, x, states, len(came)), tensors)
+            out: Any = apply(call, tensors)
         else:
-            outputs, final, _ = steady.forward(x, states, False)
-            out = tensors_of([*self.turned(outputs), *final], (), True)
-        count = len(out) - len(states)
-        return steady.rebuild(out[:count]), steady.rebuild_state(out[count:])
+            out = tensors_of(call.forward(call.given, ())[0], fresh=True)
+        count = len(out) - self.steady.of_state
+        return self.steady.rebuild(out[:count]), self.steady.rebuild_state(out[count:])
+
+    def computation(self, xs: torch.Tensor, came: Sequence[torch.Tensor]) -> "_ShortCall | None":
+        """The call with these arrays of a state, or none; None where it is of another kind."""
+        steady = self.steady
+        x = xs.detach().numpy() if xs.requires_grad else xs.numpy()
+        if self.batch_first:
+            x = x.swapaxes(0, 1)
+        state = None
+        if came:
+            if len(came) != steady.of_state:
+                return None
+            state = steady.rebuild_state([leaf.detach().numpy() for leaf in came])
+        states = steady.states(x, state)
+        return None if states is None else _ShortCall(self, x, states, len(came))
 
     def turned(self, arrays: Sequence[Any]) -> list[Any]:
         """Time-major ones as the layer has them, and back."""
@@ -54,6 +62,7 @@ class _ShortCall(Computation):
     """Of xs, the arrays of the state, if one came, and the model's own."""
 
     fresh = True
+    given: list[Any]
 
     def __init__(self, short: Short, x: Array, states: list[Array], came: int):
         self.short, self.came, self.given = short, came, [x, *states]
@@ -66,15 +75,16 @@ class _ShortCall(Computation):
 
     def forward(self, arrays: Sequence[Any], wanted: Sequence[int]) -> tuple[list[Any], Any]:
         short, (x, *states) = self.short, arrays
-        outputs, final, kept = short.steady.forward(x, states, True)
-        return [*short.turned(outputs), *final], _Kept(short, kept, len(final), 1 + self.came)
+        outputs, final, kept = short.steady.forward(x, states, bool(wanted))
+        record = _Kept(short, kept, len(final), 1 + self.came, wanted) if wanted else None
+        return [*short.turned(outputs), *final], record
 
 
 class _Kept:
     """The record: states: how many arrays a state has; came: how many came beside the model's own."""
 
-    def __init__(self, short: Short, kept: Any, states: int, came: int):
-        self.short, self.kept, self.states, self.came = short, kept, states, came
+    def __init__(self, short: Short, kept: Any, states: int, came: int, wanted: Sequence[int]):
+        self.short, self.kept, self.states, self.came, self.wanted = short, kept, states, came, wanted
 
     def pull(self, cotangents: Sequence[Any], wanted: Sequence[int]) -> list[Any]:
         count = len(cotangents) - self.states
