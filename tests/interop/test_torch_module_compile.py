@@ -163,6 +163,25 @@ def test_a_model_of_both_trains_under_compile(torch):
     assert losses[-1] < 0.3 * losses[0]
 
 
+def test_every_call_of_a_graph_reads_the_weights_anew(torch):
+    torch.compiler.reset()
+    module = as_module(minirnn.LSTM(F, H, rng=rng()))
+    compiled, state = torch.compile(module, fullgraph=True, backend="aot_eager"), None
+    for turn in range(5):
+        x = torch.from_numpy(rng(turn).standard_normal((T, B, F)).astype(np.float32))
+        numbers = []
+        for run in (module, compiled):
+            y, final = run(x, state)
+            numbers.append([y, *torch.autograd.grad((y**2).sum() + final.c.sum(), list(module.parameters()))])
+        assert all(torch.equal(a, b) for a, b in zip(*numbers, strict=True))
+        with minirnn.engine("python"):
+            ours = minirnn.interop.torch.layer(module)(x.numpy(), tree.map(lambda leaf: leaf.numpy(), state))[0]
+        assert np.allclose(y.detach().numpy(), ours, atol=1e-6)
+        state = tree.map(lambda leaf: leaf.detach(), final)
+        with torch.no_grad():
+            next(module.parameters()).add_(0.1)
+
+
 def test_the_operator_itself_has_both_derivatives(torch):
     module = as_module(minirnn.cells.LEM(F, 3, rng=rng(), dtype=np.float64))
     x = torch.from_numpy(xs().astype(np.float64)).requires_grad_()
