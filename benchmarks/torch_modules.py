@@ -101,7 +101,7 @@ def overheads(seconds: float) -> dict[str, float]:
     own, cotangent = list(made.parameters()), torch.ones(10, 2, 16)
     layer(xs)  # what is known from here on
     kernels: Any = short_way(layer, xs)
-    kind, tensors = made.operands(x)
+    key, kind, tensors = made.operands(x)
     wanted, given = list(range(1, len(tensors))), [cotangent.numpy(), None, None]
     operator = torch.ops.minirnn.call.default
 
@@ -123,10 +123,10 @@ def overheads(seconds: float) -> dict[str, float]:
         "forward: kernel": forward_alone,
         "forward: layer": lambda: layer(xs),
         "forward: module": without(lambda: made(x)),
-        "forward: operator": without(lambda: operator(made.key, kind, [], tensors)),
+        "forward: operator": without(lambda: operator(key, kind, [], tensors)),
         "train: kernels": both_alone,
         "train: module": lambda: torch.autograd.grad(made(x)[0], own, cotangent),
-        "train: operator": lambda: torch.autograd.grad(operator(made.key, kind, wanted, tensors)[0], own, cotangent),
+        "train: operator": lambda: torch.autograd.grad(operator(key, kind, wanted, tensors)[0], own, cotangent),
         "train: torch alone": partial(_of_torch_alone, torch, x, own, cotangent),
     }
     return {name: 1e6 * _least(call, seconds / len(calls)) for name, call in calls.items()}

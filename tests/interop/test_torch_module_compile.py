@@ -99,9 +99,9 @@ KINDS = [kind if kind in SHORT else pytest.param(kind, marks=pytest.mark.slow) f
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_operator_is_what_torch_asks_of_one(kind, torch):
     module, args, named = made(kind, torch)
-    kind, tensors = module.operands(*args, **named)
+    key, kind, tensors = module.operands(*args, **named)
     wanted = [i for i, tensor in enumerate(tensors) if tensor.requires_grad]
-    checks = torch.library.opcheck(torch.ops.minirnn.call.default, (module.key, kind, wanted, tensors))
+    checks = torch.library.opcheck(torch.ops.minirnn.call.default, (key, kind, wanted, tensors))
     assert set(checks.values()) == {"SUCCESS"}
 
 
@@ -185,10 +185,10 @@ def test_every_call_of_a_graph_reads_the_weights_anew(torch):
 def test_the_operator_itself_has_both_derivatives(torch):
     module = as_module(minirnn.cells.LEM(F, 3, rng=rng(), dtype=np.float64))
     x = torch.from_numpy(xs().astype(np.float64)).requires_grad_()
-    kind, tensors = module.operands(x)
+    key, kind, tensors = module.operands(x)
 
     def call(*tensors):
-        return torch.ops.minirnn.call.default(module.key, kind, list(range(len(tensors))), list(tensors))[0]
+        return torch.ops.minirnn.call.default(key, kind, list(range(len(tensors))), list(tensors))[0]
 
     assert torch.autograd.gradcheck(call, tensors)
     assert torch.autograd.gradgradcheck(call, tensors)
@@ -196,11 +196,11 @@ def test_the_operator_itself_has_both_derivatives(torch):
 
 def test_a_graph_whose_record_is_gone_is_computed_again(torch):
     module = as_module(minirnn.LSTM(F, H, rng=rng()))
-    kind, tensors = module.operands(torch.from_numpy(xs()))
+    key, kind, tensors = module.operands(torch.from_numpy(xs()))
     everything = list(range(len(tensors)))
-    *results, ticket = torch.ops.minirnn.call.default(module.key, kind, everything, tensors)
+    *results, ticket = torch.ops.minirnn.call.default(key, kind, everything, tensors)
     there, ones = [True, False, False], [torch.ones_like(results[0])]
-    pull = lambda ticket: torch.ops.minirnn.pull.default(module.key, kind, everything, there, [*tensors, ticket], ones)
+    pull = lambda ticket: torch.ops.minirnn.pull.default(key, kind, everything, there, [*tensors, ticket], ones)
     with torch.no_grad():
         for a, b in zip(pull(ticket), pull(torch.zeros_like(ticket)), strict=True):
             assert torch.allclose(a, b, atol=1e-6)
@@ -208,7 +208,7 @@ def test_a_graph_whose_record_is_gone_is_computed_again(torch):
 
 def test_a_module_that_is_gone_is_said_to_be(torch):
     module = as_module(minirnn.GRU(F, H, rng=rng()))
-    key, (kind, tensors) = module.key, module.operands(torch.from_numpy(xs()))
+    key, kind, tensors = module.operands(torch.from_numpy(xs()))
     del module
     gc.collect()
     with pytest.raises(RuntimeError, match="is gone; keep it"):

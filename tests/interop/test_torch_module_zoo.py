@@ -71,9 +71,9 @@ def test_torch_finds_its_second_derivative_right(name, torch):
 
 def test_torch_finds_its_operator_well_made(name, torch):
     _, module, x, state = made(name, torch)
-    kind, tensors = module.operands(x, state)
+    key, kind, tensors = module.operands(x, state)
     wanted = [i for i, tensor in enumerate(tensors) if tensor.requires_grad]
-    checks = torch.library.opcheck(torch.ops.minirnn.call.default, (module.key, kind, wanted, tensors))
+    checks = torch.library.opcheck(torch.ops.minirnn.call.default, (key, kind, wanted, tensors))
     assert set(checks.values()) == {"SUCCESS"}
 
 

@@ -37,8 +37,8 @@ def key_of(module: Any) -> str:
     """A key that no other module has, or had.
 
     module.computation(kind, came, own) is the ModelCall for these tensors, or for none where these are None;
-    module.nests: those of results, by
-    kind; module.kinds: the classes of NamedTuples in them, by name.
+    module._nests: those of results, by
+    kind; module._kinds: the classes of NamedTuples in them, by name.
     """
     key = f"module {next(_numbers)}"
     _modules[key] = module
@@ -100,10 +100,10 @@ def _call_of_shapes(key: str, kind: str, wanted: list[int], tensors: list[torch.
     def run(arrays: Sequence[Array]) -> list[Array]:
         computation = module.computation(kind, None, None)
         found: list[Array] = computation([*arrays, *computation.own])
-        module.nests[kind] = _noted(computation.nest(list(range(len(found)))), module.kinds)
+        module._nests[kind] = _noted(computation.nest(list(range(len(found)))), module._kinds)
         return found
 
-    module.check(tensors[:count], tensors[count:])
+    module._check(tensors[:count], tensors[count:])
     made = Shapes(tensors[:count]).results(run)
     return [*made, torch.empty(1, dtype=torch.uint8)]
 
@@ -220,8 +220,8 @@ def leaves_of(nest: Any) -> list[torch.Tensor]:
 def call(module: Any, kind: str, tensors: list[torch.Tensor]) -> Any:
     """What the module returns, by the operator."""
     wanted = [i for i, tensor in enumerate(tensors) if tensor.requires_grad] if torch.is_grad_enabled() else []
-    leaves = torch.ops.minirnn.call.default(module.key, kind, wanted, tensors)
-    return _put_together(module, nest_of(module.key, kind), leaves)
+    leaves = torch.ops.minirnn.call.default(module._key, kind, wanted, tensors)
+    return _put_together(module, nest_of(module._key, kind), leaves)
 
 
 def _put_together(module: Any, nest: Any, leaves: Sequence[torch.Tensor]) -> Any:
@@ -231,13 +231,13 @@ def _put_together(module: Any, nest: Any, leaves: Sequence[torch.Tensor]) -> Any
     if nest is None:
         return None
     parts = [_put_together(module, part, leaves) for part in nest[1:]]
-    return module.kinds[nest[0]](*parts) if nest[0] else tuple(parts)
+    return module._kinds[nest[0]](*parts) if nest[0] else tuple(parts)
 
 
 @torch._dynamo.assume_constant_result  # type: ignore[untyped-decorator]
 def nest_of(key: str, kind: str) -> Any:
     """How a module's results are nested; known once the operator's shapes were asked for."""
-    return _modules[key].nests[kind]
+    return _modules[key]._nests[kind]
 
 
 def _noted(nest: Any, kinds: dict[str, Any]) -> Any:
