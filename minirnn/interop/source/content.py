@@ -161,7 +161,7 @@ def content_of(
     """The content at one size. CannotCompile: the step cannot be traced, or has what the dialect has no text for."""
     cell = built.cell
     traced = _traced(cell)
-    placed = place(optimised(traced.graph))
+    placed = place(optimised(traced.graph), sink=dialect.fuses)
     if not placed.row_wise:
         raise CannotCompile("rows of the batch meet within its step, which no file is written for")
     plain = optimised(traced.graph.only("state", "output"), (alike, fold, share))

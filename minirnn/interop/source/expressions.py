@@ -60,6 +60,7 @@ class Dialect:
     """
 
     module: str  # torch or jnp
+    fuses: bool  # whether operations of a loop are fused, so that cheap ones cost least there
     functions: ClassVar[dict[str, str]]  # operations that are a function of the module by another name
 
     def expression(self, node: Node, texts: Sequence[Text], all_steps: bool) -> Text:

@@ -14,7 +14,7 @@ isnan where maximum minimum logaddexp"""
 
 
 class JaxDialect(Dialect):
-    module, title = "jnp", "JAX"
+    module, title, fuses = "jnp", "JAX", True
     functions: ClassVar = {
         **{name: f"jnp.{name}" for name in _SAME.split()},
         "sigmoid": "jax.nn.sigmoid",

@@ -14,6 +14,7 @@ from minirnn.compile.errors import CannotCompile
 from minirnn.compile.ir import Graph, Node, is_scalar
 from minirnn.compile.operations import ELEMENTWISE
 from minirnn.compile.place import Placed, Program
+from minirnn.compile.when import When
 from minirnn.interop.source.expressions import Dialect, Text
 from minirnn.interop.source.names import Names, identifier
 
@@ -146,8 +147,16 @@ def _paths(graph: Graph, kind: str) -> list[str]:
 class _Lines:
     """Lines for the nodes of a program. where: once, all, step, or sum, for each of them."""
 
-    def __init__(self, program: Program, named: Named, dialect: Dialect, results: Iterable[Node], running: str):
-        self.named, self.dialect, self.running = named, dialect, running
+    def __init__(
+        self,
+        program: Program,
+        named: Named,
+        dialect: Dialect,
+        results: Iterable[Node],
+        running: str,
+        known: Mapping[Node, When],
+    ):
+        self.named, self.dialect, self.running, self.known = named, dialect, running, known
         self.where: dict[Node, str] = {}
         for part, where in (("once", "once"), ("before", "all"), ("loop", "step"), ("after", "all"), ("sums", "sum")):
             self.where.update(dict.fromkeys(getattr(program, part), where))
@@ -252,10 +261,10 @@ class _Lines:
 
 def _otherwise(node: Node, lines: _Lines) -> str:
     """What a value without a name is called: a_f for what f is made of, x_f where that is known before the loop; and on
-    the way back k for what is known before the loop, and d for what is not."""
+    the way back k for what is made of the step's values, and d for gradients."""
     where = lines.where.get(node)
     if lines.running != "state":
-        return "k" if where in ("once", "all") else "d"
+        return "d" if lines.known.get(node, When.ONCE) >= When.OUTPUT_COTANGENT else "k"
     if where == "once":
         return "w" if len(node.shape) > 1 else "b"
     following = _following(node, lines)
@@ -285,7 +294,7 @@ def step_lines(
     """One step alone: its lines, the new states, the output."""
     ahead = graph.only("state", "output")
     named, nodes = Named(graph, names, reserved), [n for n in ahead.nodes() if n.op != "input"]
-    lines = _Lines(Program((), (), tuple(nodes), (), (), ()), named, dialect, ahead.outputs.values(), "state")
+    lines = _Lines(Program((), (), tuple(nodes), (), (), ()), named, dialect, ahead.outputs.values(), "state", {})
     lines.where = dict.fromkeys(nodes, "single")
     lines.uses = {node: ["single"] * len(uses) for node, uses in lines.uses.items()}
     _settled(lines, Program((), (), tuple(nodes), (), (), ()))
@@ -301,10 +310,10 @@ def plan_of(placed: Placed, names: Names, dialect: Dialect, reserved: Iterable[s
     graph, named = placed.graph, Named(placed.graph, names, reserved)
     new = [graph.outputs["state", path] for path in _paths(graph, "state")]
     output = next(node for (kind, _), node in graph.outputs.items() if kind == "output")
-    ahead = _Lines(placed.forward, named, dialect, [*new, output, *placed.stored], "state")
+    ahead = _Lines(placed.forward, named, dialect, [*new, output, *placed.stored], "state", placed.known)
     _settled(ahead, placed.forward)
     gradients = {key: node for key, node in graph.outputs.items() if key[0].startswith("d_")}
-    back = _Lines(placed.backward, named, dialect, gradients.values(), "d_state")
+    back = _Lines(placed.backward, named, dialect, gradients.values(), "d_state", placed.known)
     _settled(back, placed.backward)
     _forward(ahead, placed, new, output, [])  # which names its values: gradients are named after them
     backward = _backward(back, placed, gradients)

@@ -14,7 +14,7 @@ _SAME = "abs sign floor ceil sqrt tanh exp expm1 log log1p sin cos tan sinh cosh
 
 
 class TorchDialect(Dialect):
-    module, title = "torch", "PyTorch"
+    module, title, fuses = "torch", "PyTorch", False
     functions: ClassVar = {
         **{name: f"torch.{name}" for name in _SAME.split()},
         "arcsin": "torch.asin",

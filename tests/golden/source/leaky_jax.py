@@ -94,24 +94,24 @@ def step(x, h_prev, fast_prev, w, u, b):
 def ahead(x, h_0, fast_0, w, u, b, inside):
     """The whole sequence: outputs, final state, and what the way back needs. inside: (T, B), or None."""
     H = h_0.shape[1]
-    x_a = b + x @ w.T
+    x_a = x @ w.T
 
     def one(carried, now):
         h_prev, fast_prev = carried
         x_a_t, inside_t = now
-        a_t = x_a_t + h_prev @ u.T
+        a_t = b + x_a_t + h_prev @ u.T
         a_z_t = jnp.exp(-a_t[:, :H])
         z_t = 1 / (1 + a_z_t)
         a_fast_t = jnp.tanh(a_t[:, H:])
         fast_t = 0.5 * fast_prev + 0.5 * a_fast_t
         h_t = (1 - z_t) * h_prev + z_t * fast_t
+        y_t = h_t * fast_t
         if inside is not None:
             h_t = jnp.where(inside_t[:, None], h_t, h_prev)
             fast_t = jnp.where(inside_t[:, None], fast_t, fast_prev)
-        return (h_t, fast_t), (a_z_t, z_t, a_fast_t, fast_t, h_t)
+        return (h_t, fast_t), (a_z_t, z_t, a_fast_t, fast_t, h_t, y_t)
 
-    (h_prev, fast_prev), (a_z, z, a_fast, fast, h) = lax.scan(one, (h_0, fast_0), (x_a, inside))
-    y = h * fast
+    (h_prev, fast_prev), (a_z, z, a_fast, fast, h, y) = lax.scan(one, (h_0, fast_0), (x_a, inside))
     return (y, h_prev, fast_prev), (a_z, z, a_fast, fast, h)
 
 
@@ -120,32 +120,27 @@ def back(d_y, d_h_next, d_fast_next, x, h_0, fast_0, w, u, b, inside, a_z, z, a_
     T = x.shape[0]
     B = x.shape[1]
     h_prev = jnp.concatenate((h_0[None], h[:-1]))
-    k = fast * d_y
-    k2 = 1 + a_z
-    k3 = k2 * k2
-    k4 = 1 - z
-    k5 = h * d_y
-    k6 = 1 - a_fast * a_fast
 
     def one(carried, now):
         d_h_next, d_fast_next = carried
-        k_t, a_z_t, fast_t, h_prev_t, k3_t, k5_t, z_t, k6_t, k4_t, inside_t = now
+        a_z_t, fast_t, d_y_t, h_prev_t, h_t, z_t, a_fast_t, inside_t = now
         if inside is not None:  # past its end a sequence hands on what comes
             ended = (jnp.where(inside_t[:, None], 0, d_h_next), jnp.where(inside_t[:, None], 0, d_fast_next))
             d_h_next = d_h_next - ended[0]
             d_fast_next = d_fast_next - ended[1]
-        d_h_t = d_h_next + k_t
-        d_t = a_z_t * (-(fast_t * d_h_t - h_prev_t * d_h_t) / k3_t)
-        d_fast_prev_t = 0.5 * (k5_t + d_fast_next + z_t * d_h_t)
-        d_a_t = jnp.concatenate((-d_t, d_fast_prev_t * k6_t), -1)
-        d_h_prev_t = k4_t * d_h_t + d_a_t @ u
+        k_t = 1 + a_z_t
+        d_h_t = d_h_next + fast_t * d_y_t
+        d_k_t = -(fast_t * d_h_t - h_prev_t * d_h_t) / (k_t * k_t)
+        d_fast_prev_t = 0.5 * (h_t * d_y_t + d_fast_next + z_t * d_h_t)
+        d_a_t = jnp.concatenate((-(a_z_t * d_k_t), d_fast_prev_t * (1 - a_fast_t * a_fast_t)), -1)
+        d_h_prev_t = (1 - z_t) * d_h_t + d_a_t @ u
         carried = (d_h_prev_t, d_fast_prev_t)
         if inside is not None:
             carried = tuple(a + b for a, b in zip(carried, ended))
         return carried, (d_a_t,)
 
     (d_h_next, d_fast_next), (d_a,) = lax.scan(
-        one, (d_h_next, d_fast_next), (k, a_z, fast, h_prev, k3, k5, z, k6, k4, inside), reverse=True
+        one, (d_h_next, d_fast_next), (a_z, fast, d_y, h_prev, h, z, a_fast, inside), reverse=True
     )
     d_w = d_a.reshape(T * B, -1).T @ x.reshape(T * B, -1)
     d_u = d_a.reshape(T * B, -1).T @ h_prev.reshape(T * B, -1)

@@ -125,26 +125,26 @@ def ahead(x, h_0, fast_0, w, u, b, inside):
 def back(d_y, d_h_next, d_fast_next, x, h_0, fast_0, w, u, b, inside, a_z, z, a_fast, fast, h, wants_x):
     """The gradients of all arguments of `ahead`, of those by its outputs and its final state."""
     h_prev = torch.cat((h_0[None], h[:-1]))
-    k = fast * d_y
-    k2 = 1 + a_z
-    k3 = k2 * k2
-    k4 = 1 - z
-    k5 = h * d_y
-    k6 = 1 - a_fast * a_fast
+    d = fast * d_y
+    k = 1 + a_z
+    k2 = k * k
+    k3 = 1 - z
+    d2 = h * d_y
+    k4 = 1 - a_fast * a_fast
     made = []
-    for k_t, a_z_t, fast_t, h_prev_t, k3_t, k5_t, z_t, k6_t, k4_t, inside_t in steps(
-        k, a_z, fast, h_prev, k3, k5, z, k6, k4, inside, backwards=True
+    for d_t, a_z_t, fast_t, h_prev_t, k2_t, d2_t, z_t, k4_t, k3_t, inside_t in steps(
+        d, a_z, fast, h_prev, k2, d2, z, k4, k3, inside, backwards=True
     ):
         if inside_t is not None:  # past its end a sequence hands on what comes
             past_d_h_next = torch.where(inside_t[:, None], 0, d_h_next)
             past_d_fast_next = torch.where(inside_t[:, None], 0, d_fast_next)
             d_h_next = d_h_next - past_d_h_next
             d_fast_next = d_fast_next - past_d_fast_next
-        d_h_t = d_h_next + k_t
-        d_t = a_z_t * (-(fast_t * d_h_t - h_prev_t * d_h_t) / k3_t)
-        d_fast_prev_t = 0.5 * (k5_t + d_fast_next + z_t * d_h_t)
-        d_a_t = torch.cat((-d_t, d_fast_prev_t * k6_t), -1)
-        d_h_prev_t = torch.addmm(k4_t * d_h_t, d_a_t, u)
+        d_h_t = d_h_next + d_t
+        d3_t = a_z_t * (-(fast_t * d_h_t - h_prev_t * d_h_t) / k2_t)
+        d_fast_prev_t = 0.5 * (d2_t + d_fast_next + z_t * d_h_t)
+        d_a_t = torch.cat((-d3_t, d_fast_prev_t * k4_t), -1)
+        d_h_prev_t = torch.addmm(k3_t * d_h_t, d_a_t, u)
         made.append((d_a_t,))
         d_h_next, d_fast_next = d_h_prev_t, d_fast_prev_t
         if inside_t is not None:

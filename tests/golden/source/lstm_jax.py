@@ -104,12 +104,12 @@ def ahead(x, h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh, inside):
     """The whole sequence: outputs, final state, and what the way back needs. inside: (T, B), or None."""
     H = h_0.shape[1]
     b = bias_ih + bias_hh
-    x_a = b + x @ weight_ih.T
+    x_a = x @ weight_ih.T
 
     def one(carried, now):
         h_prev, c_prev = carried
         x_a_t, inside_t = now
-        a_t = x_a_t + h_prev @ weight_hh.T
+        a_t = b + x_a_t + h_prev @ weight_hh.T
         i_t = jax.nn.sigmoid(a_t[:, :H])
         f_t = jax.nn.sigmoid(a_t[:, H:2 * H])
         g_t = jnp.tanh(a_t[:, 2 * H:3 * H])
@@ -134,22 +134,20 @@ def back(
     B = x.shape[1]
     c_prev = jnp.concatenate((c_0[None], c[:-1]))
     h_prev = jnp.concatenate((h_0[None], h[:-1]))
-    k = i * g * (1 - i)
-    k2 = o * (1 - tanh_c * tanh_c)
-    k3 = f * c_prev * (1 - f)
-    k4 = i * (1 - g * g)
-    k5 = h * (1 - o)
 
     def one(carried, now):
         d_h_next, d_c_next = carried
-        d_y_t, k2_t, k_t, k3_t, k4_t, k5_t, f_t, inside_t = now
+        d_y_t, o_t, tanh_c_t, i_t, g_t, f_t, c_prev_t, h_t, inside_t = now
         if inside is not None:  # past its end a sequence hands on what comes
             ended = (jnp.where(inside_t[:, None], 0, d_h_next), jnp.where(inside_t[:, None], 0, d_c_next))
             d_h_next = d_h_next - ended[0]
             d_c_next = d_c_next - ended[1]
         d_h_t = d_h_next + d_y_t
-        d_c_t = d_c_next + k2_t * d_h_t
-        d_a_t = jnp.concatenate((k_t * d_c_t, k3_t * d_c_t, k4_t * d_c_t, k5_t * d_h_t), -1)
+        d_c_t = d_c_next + o_t * (1 - tanh_c_t * tanh_c_t) * d_h_t
+        d_i_pre_t = i_t * g_t * (1 - i_t) * d_c_t
+        d_f_pre_t = f_t * c_prev_t * (1 - f_t) * d_c_t
+        d_g_pre_t = i_t * (1 - g_t * g_t) * d_c_t
+        d_a_t = jnp.concatenate((d_i_pre_t, d_f_pre_t, d_g_pre_t, h_t * (1 - o_t) * d_h_t), -1)
         d_h_prev_t = d_a_t @ weight_hh
         d_c_prev_t = f_t * d_c_t
         carried = (d_h_prev_t, d_c_prev_t)
@@ -158,7 +156,7 @@ def back(
         return carried, (d_a_t,)
 
     (d_h_next, d_c_next), (d_a,) = lax.scan(
-        one, (d_h_next, d_c_next), (d_y, k2, k, k3, k4, k5, f, inside), reverse=True
+        one, (d_h_next, d_c_next), (d_y, o, tanh_c, i, g, f, c_prev, h, inside), reverse=True
     )
     d_weight_ih = d_a.reshape(T * B, -1).T @ x.reshape(T * B, -1)
     d_weight_hh = d_a.reshape(T * B, -1).T @ h_prev.reshape(T * B, -1)

@@ -93,21 +93,20 @@ def ahead(x, h_0, w, u, b, inside):
     H = h_0.shape[1]
     u_f = u[:H]
     u_h = u[H:]
-    a_x = x @ w.T + b
-    x_f = a_x[..., :H]
-    x_h = a_x[..., H:]
+    x_a = x @ w.T
 
     def one(carried, now):
         h_prev, = carried
-        x_f_t, x_h_t, inside_t = now
-        f_t = jax.nn.sigmoid(x_f_t + h_prev @ u_f.T)
-        candidate_t = jnp.tanh(x_h_t + f_t * h_prev @ u_h.T)
+        x_a_t, inside_t = now
+        a_t = x_a_t + b
+        f_t = jax.nn.sigmoid(a_t[:, :H] + h_prev @ u_f.T)
+        candidate_t = jnp.tanh(a_t[:, H:] + f_t * h_prev @ u_h.T)
         h_t = (1 - f_t) * h_prev + f_t * candidate_t
         if inside is not None:
             h_t = jnp.where(inside_t[:, None], h_t, h_prev)
         return (h_t,), (f_t, candidate_t, h_t)
 
-    (h_prev,), (f, candidate, h) = lax.scan(one, (h_0,), (x_f, x_h, inside))
+    (h_prev,), (f, candidate, h) = lax.scan(one, (h_0,), (x_a, inside))
     return (h, h_prev), (f, candidate)
 
 
@@ -119,37 +118,33 @@ def back(d_y, d_h_next, x, h_0, w, u, b, inside, f, candidate, h):
     h_prev = jnp.concatenate((h_0[None], h[:-1]))
     u_f = u[:H]
     u_h = u[H:]
-    k = 1 - f
-    k2 = f * k
-    k3 = f * (1 - candidate * candidate)
 
     def one(carried, now):
         d_h_next, = carried
-        d_y_t, k3_t, candidate_t, h_prev_t, k2_t, f_t, k_t, inside_t = now
+        f_t, d_y_t, candidate_t, h_prev_t, inside_t = now
         if inside is not None:  # past its end a sequence hands on what comes
             ended = (jnp.where(inside_t[:, None], 0, d_h_next),)
             d_h_next = d_h_next - ended[0]
+        k_t = 1 - f_t
         d_h_t = d_h_next + d_y_t
-        d_x_h_t = k3_t * d_h_t
+        d_x_h_t = f_t * (1 - candidate_t * candidate_t) * d_h_t
         d_t = d_x_h_t @ u_h
         d_f_t = candidate_t * d_h_t + h_prev_t * d_t - h_prev_t * d_h_t
-        d_x_f_t = k2_t * d_f_t
+        d_x_f_t = f_t * k_t * d_f_t
         d_h_prev_t = f_t * d_t + k_t * d_h_t + d_x_f_t @ u_f
         carried = (d_h_prev_t,)
         if inside is not None:
             carried = tuple(a + b for a, b in zip(carried, ended))
         return carried, (d_x_h_t, d_x_f_t)
 
-    (d_h_next,), (d_x_h, d_x_f) = lax.scan(
-        one, (d_h_next,), (d_y, k3, candidate, h_prev, k2, f, k, inside), reverse=True
-    )
-    d_a_x = jnp.concatenate((d_x_f, d_x_h), -1)
-    d_w = d_a_x.reshape(T * B, -1).T @ x.reshape(T * B, -1)
+    (d_h_next,), (d_x_h, d_x_f) = lax.scan(one, (d_h_next,), (f, d_y, candidate, h_prev, inside), reverse=True)
+    d_a = jnp.concatenate((d_x_f, d_x_h), -1)
+    d_w = d_a.reshape(T * B, -1).T @ x.reshape(T * B, -1)
     d2 = d_x_f.reshape(T * B, -1).T @ h_prev.reshape(T * B, -1)
     d3 = d_x_h.reshape(T * B, -1).T @ (f * h_prev).reshape(T * B, -1)
-    d_b = d_a_x.sum((0, 1))
+    d_b = d_a.sum((0, 1))
     d_u = jnp.concatenate((d2, d3), -2)
-    d_x = d_a_x @ w
+    d_x = d_a @ w
     return d_x, d_h_next, d_w, d_u, d_b, None
 
 
