@@ -1,10 +1,12 @@
 """Files that `minirnn export --to torch` and `--to jax` wrote: a training pass by the derived backward in them, beside
-the framework's own derivative of the same step, a Python loop under autograd or a plain lax.scan.
+the framework's own derivative of the same step, a Python loop under autograd or a plain lax.scan. On one thread each:
+steps that follow each other leave little to share.
 
 python -m benchmarks --only source_files
 """
 
 import math
+import os
 import sys
 import types
 from collections.abc import Callable
@@ -16,7 +18,7 @@ from benchmarks.peers import installed
 from minirnn import cells
 from minirnn.interop.source import source
 from minirnn.speed import SIZES
-from minirnn.speed.timing import THREADS, Contender, apart
+from minirnn.speed.timing import Contender, apart
 
 __all__ = ["FRAMEWORKS", "contenders", "measure", "table"]
 
@@ -41,7 +43,7 @@ def torch_pass(name: str, size: Size, derived: bool) -> Callable[[], Any] | None
         return None
     import torch
 
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     (batch, steps, inputs, hidden), file = size, _loaded(name, "torch")
     (kind,) = [v for v in vars(file).values() if isinstance(v, type) and issubclass(v, torch.nn.Module)]
@@ -61,6 +63,7 @@ def jax_pass(name: str, size: Size, derived: bool) -> Callable[[], Any] | None:
     """A training pass in JAX, jitted: by the file's own backward, or by JAX's gradient of a plain lax.scan."""
     if not installed("jax"):
         return None
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"  # read once
     import jax
 
     (batch, steps, inputs, hidden), file = size, _loaded(name, "jax")
@@ -100,7 +103,7 @@ def ratio(seconds: dict[str, float], to: str) -> float:
 def table(rows: list[dict[str, Any]]) -> Table:
     """Milliseconds of the files, and how many times as long the frameworks' own derivatives take."""
     made = Table("cell", "(B, T, I, H)", "torch file, ms", "eager loop /", "jax file, ms", "plain scan /")
-    made.title = f"milliseconds a training pass, float32, {THREADS} threads, of files with a derived backward"
+    made.title = "milliseconds a training pass, float32, one thread, of files with a derived backward"
     for row in rows:
         shown = [row["cell"], str(tuple(row["size"]))]
         for to in FRAMEWORKS:

@@ -123,6 +123,15 @@ def test_the_page_on_onnx(tmp_path):
     assert float(run("-c", there + from_python)) < 1e-5
 
 
+@pytest.mark.slow
+def test_the_page_on_jax(tmp_path):
+    pytest.importorskip("jax", reason="jax is not installed: pip install 'minirnn[peers]'")
+    cell, in_jax = python_blocks("docs/jax.md")
+    (tmp_path / "my_cells.py").write_text(cell)
+    run("-m", "minirnn", "export", f"{tmp_path / 'my_cells.py'}:my_cell", tmp_path / "cell_jax.py", "--to", "jax")
+    run("-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.modules['minirnn'] = None\n{in_jax}")
+
+
 def test_the_korean_readme_shows_what_the_english_one_shows():
     """Row by row the same code and the same pages, a page of its own language where there is one."""
     shown = {}
