@@ -79,8 +79,12 @@ def test_a_file_tests_itself_and_needs_no_minirnn(tmp_path):
     done = subprocess.run([sys.executable, "-I", path], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "from PyTorch's autograd at most" in done.stdout
-    path.write_text("import sys\nsys.modules['minirnn'] = None\n" + path.read_text().replace("k4_t * d_h_t", "d_h_t"))
-    assert subprocess.run([sys.executable, "-I", path], capture_output=True).returncode == 1  # a wrong line is seen
+    wrong = path.read_text().replace("d_h_t = d_h_next + ", "d_h_t = 2 * d_h_next + ")
+    assert wrong != path.read_text()
+    path.write_text(f"import sys\nsys.modules['minirnn'] = None\n{wrong}")
+    done = subprocess.run([sys.executable, "-I", path], capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr  # a wrong line is seen
+    assert "from PyTorch's autograd at most" in done.stdout
 
 
 def test_what_stands_past_an_end_is_not_seen(module):
