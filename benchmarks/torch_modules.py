@@ -6,6 +6,7 @@ python -m benchmarks --only torch_modules
 
 import importlib.util
 import math
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -53,6 +54,7 @@ def eager_loop(name: str, inputs: int, hidden: int) -> Any:
         assert spec is not None
         assert spec.loader is not None
         written = importlib.util.module_from_spec(spec)
+        sys.modules[path.stem] = written  # where torch.compile looks for it
         spec.loader.exec_module(written)
     made = getattr(written, name)()
 
