@@ -42,5 +42,5 @@ def test_a_wrong_backward_is_caught_and_a_right_one_passes(trap):
 
 @pytest.mark.slow
 @by_name
-def test_traps_over_seven_seeds_of_twenty(trap):
-    kinds(trap, range(1 + TRAPS.index(trap) % 3, 21, 3))
+def test_traps_over_several_seeds(trap):
+    kinds(trap, range(1 + TRAPS.index(trap) % 3, 20, 3))

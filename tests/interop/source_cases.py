@@ -5,7 +5,7 @@ import types
 
 import autograd.numpy as anp
 import numpy as np
-import pytest
+from few import few
 from own_cells import leaky_cell
 
 import minirnn
@@ -25,7 +25,7 @@ LENGTHS = (None, np.array([6, 2, 4]))
 
 def every(by_default):
     """The vector cells, those that are not named as slow tests."""
-    return [pytest.param(n, marks=() if n in by_default else pytest.mark.slow, id=n) for n in VECTOR_CELLS]
+    return few(VECTOR_CELLS, by_default)
 
 
 def written(what, to, sizes=None):

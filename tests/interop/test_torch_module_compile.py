@@ -4,6 +4,7 @@ import gc
 
 import numpy as np
 import pytest
+from few import few
 
 import minirnn
 from minirnn import tree
@@ -92,8 +93,7 @@ def numbers(torch, module, args, named):
     return result, torch.autograd.grad(sum((leaf**2).sum() for leaf in floats), inputs, allow_unused=True)
 
 
-SHORT = ("LSTM", "state", "noise")  # others are slow
-KINDS = [kind if kind in SHORT else pytest.param(kind, marks=pytest.mark.slow) for kind in CASES]
+KINDS = few(CASES, ["LSTM", "noise"])
 
 
 @pytest.mark.parametrize("kind", KINDS)

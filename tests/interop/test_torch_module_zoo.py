@@ -3,6 +3,7 @@ graph under torch.compile."""
 
 import numpy as np
 import pytest
+from few import few
 
 import minirnn
 from minirnn import tree
@@ -10,9 +11,7 @@ from minirnn.interop.torch import module as as_module
 from minirnn.layers.sizes import as_shape
 
 T, B = 2, 2
-DEFAULT = ("coRNN", "LEM", "MGU", "ClockworkRNN", "mLSTM", "PeepholeLSTM")  # others are slow
-CELLS = [n if n in DEFAULT else pytest.param(n, marks=pytest.mark.slow) for n in minirnn.cells.names()]
-pytestmark = pytest.mark.parametrize("name", CELLS)
+pytestmark = pytest.mark.parametrize("name", few(minirnn.cells.names(), ["MGU", "mLSTM", "ClockworkRNN"]))
 
 
 def made(name, torch):
