@@ -5,7 +5,6 @@ import types
 
 import autograd.numpy as anp
 import numpy as np
-from few import few
 from own_cells import leaky_cell
 
 import minirnn
@@ -21,11 +20,6 @@ FIXED = ("ClockworkRNN",)  # its arrays follow its sizes in a way of their own
 SIZES = (3, 8)
 VECTOR_CELLS = [*CLASSIC, *(name for name in zoo.names() if name != "ConvLSTM")]
 LENGTHS = (None, np.array([6, 2, 4]))
-
-
-def every(by_default):
-    """The vector cells, those that are not named as slow tests."""
-    return few(VECTOR_CELLS, by_default)
 
 
 def written(what, to, sizes=None):

@@ -136,6 +136,8 @@ def test_ten_deaths_end_the_trial_and_each_is_counted(ours, objectives_on_path, 
         result = sweep(always_deadly, {"x": [1, 2]}, folder=tmp_path, client=client, trials=3, sampler="random", seed=1)
     states = {one.options["x"]: (one.state, one.attempts) for one in result.trials}
     assert states[2][0] == "finished"  # again where its worker died, of another trial, before its result was fetched
+    assert states[2][1] == 1 or not ours
+    assert all(one.attempts == len(attempts(one.folder)) for one in result.trials)
     assert states[1] == ("failed", 10)  # an eleventh is refused before it begins
     assert {one.reason for one in result.trials if one.state == "failed"} == {"its worker was lost 10 times"}
 

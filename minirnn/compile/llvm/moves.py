@@ -52,10 +52,9 @@ def arguments(name: str) -> list[tuple[str, str]]:
 
 def _text(target: Target, dtype: str, name: str, where: bool, intrinsics: set[str]) -> str:
     loads = _LOADS[name]
-    number = Number(0.0)
     lines = {
         "copy": (),
-        "clear": (Line("made", "copy", (number,), dtype, dtype),),
+        "clear": (Line("made", "copy", (Number(0.0),), dtype, dtype),),
         "add": (Line("made", "add", loads, dtype, dtype),),
     }[name]
 

@@ -111,16 +111,15 @@ class Places:
     def _memory_place(self, where: Home, node: Node, phase: str) -> Place:
         row, of_batch = self.widths.get(where.memory) or self.width(node), ("b",) * self.first
         step, inside = times(row, self.many(node)), phase == "loop"
-        rows: Index = scaled(step, "t", *of_batch) if inside and where.level in ("rows", "later") else ()
-        places: dict[str, Callable[[], Index]] = {
-            "rows": lambda: rows,
-            "later": lambda: index(rows, scaled(step, *of_batch)),
-            "step": lambda: (),
-            "now": lambda: scaled(step, "now", *of_batch),
-            "next": lambda: index(scaled(step, *of_batch), scaled(times(-1, step), "now", *of_batch)),
-        }
+        at = {
+            "rows": scaled(step, "t", *of_batch) if inside else (),
+            "later": index(scaled(step, "t", *of_batch) if inside else (), scaled(step, *of_batch)),
+            "step": (),
+            "now": scaled(step, "now", *of_batch),
+            "next": index(scaled(step, *of_batch), scaled(times(-1, step), "now", *of_batch)),
+        }[where.level]
         strides = dense(self.tail(node.shape)) if where.strides is None else where.strides
-        return Place(where.memory, index(places[where.level](), where.offset), row if self.first else 0, strides)
+        return Place(where.memory, index(at, where.offset), row if self.first else 0, strides)
 
     def _once_place(self, node: Node) -> Place:
         shape = node.shape

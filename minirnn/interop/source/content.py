@@ -17,7 +17,7 @@ from minirnn.compile.place import place
 from minirnn.compile.trace import Traced, trace
 from minirnn.interop.made import Made, made_of
 from minirnn.interop.source.expressions import Dialect
-from minirnn.interop.source.layout import WIDTH
+from minirnn.interop.source.layout import WIDTH, comma, indented, tuple_text
 from minirnn.interop.source.names import Names, names_of
 from minirnn.interop.source.plan import Plan, plan_of, step_lines
 from minirnn.interop.source.sizes import argument_sizes, batch_sizes
@@ -139,6 +139,18 @@ class Content:
     def _alone(self) -> list[str]:
         given = self.what.fixed
         return [f"For input_size={given[0]} and hidden_size={given[1]} alone."] if given else []
+
+    def step_function(self) -> list[str]:
+        """One step as the cell has it."""
+        lines, new, output = self.step
+        return [
+            f"def step({comma([*self.inputs, *self.previous, *self.arguments])}):",
+            '    """One step, all (B, ...) -> output, new state. What follows is derived from this."""',
+            f"    {self.batch_line(whole=False)}",
+            f"    {self.sizes_line(self.previous, whole=False)}",
+            *indented(lines),
+            f"    return {output}, {tuple_text(new)}",
+        ]
 
     def code(self) -> list[str]:
         """All lines of the three functions."""

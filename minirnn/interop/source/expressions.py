@@ -60,6 +60,9 @@ class Dialect:
     """
 
     module: str  # torch or jnp
+    title: str  # the framework's name
+    permute: str  # the method that puts axes in another order
+    largest, smallest = "amax", "amin"  # methods
     fuses: bool  # whether operations of a loop are fused, so that cheap ones cost least there
     functions: ClassVar[dict[str, str]]  # operations that are a function of the module by another name
 
@@ -79,20 +82,16 @@ class Dialect:
             return Text(f"{self.functions[node.op]}({', '.join(text.text for text in texts)})")
         raise CannotCompile(f"the operation {_named(node)} has no text in {self.title}")
 
-    title: str
-
     def fused(self, node: Node, lines: Any, where: str) -> Text | None:
         """The text of a node together with some of its operands, where there is a function for that."""
         return None
 
     def sum_over_all_rows(self, node: Node, texts: Sequence[Text]) -> Text:
-        raise NotImplementedError
+        axes = ", ".join(["0", "1", *(str(axis + 1) for axis in node.attrs if axis)])
+        return Text(f"{within(texts[0], ATOM)}.sum(({axes}))")
 
     def einsum_over_all_rows(self, node: Node, texts: Sequence[Text]) -> Text:
-        inputs, output = node.attrs[0].split("->")
-        time = next(letter for letter in "tzyxwvu" if letter not in node.attrs[0])
-        given = [f"{time}{i}" if has_batch(o) else i for i, o in zip(inputs.split(","), node.operands, strict=True)]
-        return Text(f'{self.module}.einsum("{",".join(given)}->{output}", {", ".join(t.text for t in texts)})')
+        return self._einsum(_of_all_steps(node, kept=False), texts)
 
     def _infix(self, node: Node, texts: Sequence[Text]) -> Text:
         tight, infix = _INFIX[node.op], OPERATIONS[node.op].infix
@@ -152,16 +151,52 @@ class Dialect:
         raise NotImplementedError
 
     def op_einsum(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        return Text(f'{self.module}.einsum("{self.equation(node, moved)}", {", ".join(t.text for t in texts)})')
+        return self._einsum(_of_all_steps(node, kept=True) if moved else node.attrs[0], texts)
 
-    def equation(self, node: Node, moved: bool) -> str:
-        """The equation, with a letter for time where rows of all steps go through it."""
-        inputs, output = node.attrs[0].split("->")
-        if not moved:
-            return str(node.attrs[0])
-        time = next(letter for letter in "tzyxwvu" if letter not in node.attrs[0])
-        given = [f"{time}{i}" if has_batch(o) else i for i, o in zip(inputs.split(","), node.operands, strict=True)]
-        return f"{','.join(given)}->{time}{output}"
+    def _einsum(self, equation: str, texts: Sequence[Text]) -> Text:
+        return Text(f'{self.module}.einsum("{equation}", {", ".join(text.text for text in texts)})')
+
+    # ------------------------------------------------------------ reductions
+    def op_sum(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
+        return self._reduced("sum", node, texts)
+
+    def op_amax(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
+        return self._reduced(self.largest, node, texts)
+
+    def op_amin(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
+        return self._reduced(self.smallest, node, texts)
+
+    def op_prod(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
+        return self._reduced("prod", node, texts)
+
+    def _reduced(self, method: str, node: Node, texts: Sequence[Text]) -> Text:
+        rank = len(node.operands[0].shape)
+        over_rows = 0 in node.attrs and not has_batch(node) and has_batch(node.operands[0])
+        axes = [str(axis if over_rows else axis - rank) for axis in node.attrs]
+        axes_text = axes[0] if len(axes) == 1 else f"({', '.join(axes)})"
+        return Text(f"{within(texts[0], ATOM)}.{method}({axes_text})")
+
+    def op_cumsum(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
+        return Text(f"{within(texts[0], ATOM)}.cumsum({self.axis(node.attrs[0], node)})")
+
+    def op_cumprod(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
+        return Text(f"{within(texts[0], ATOM)}.cumprod({self.axis(node.attrs[0], node)})")
+
+    # ------------------------------------------------------------ shapes
+    def op_reshape(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
+        if (axis := self.new_axis(node)) is not None:
+            return self.with_axis(texts[0], axis)
+        return Text(f"{within(texts[0], ATOM)}.reshape({dims_text(node.shape, self.leading(moved))})")
+
+    def with_axis(self, text: Text, axis: int) -> Text:
+        """The value with an axis of length 1 there, counted from behind."""
+        raise NotImplementedError
+
+    def op_transpose(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
+        if node.attrs == (1, 0):
+            return Text(f"{within(texts[0], ATOM)}.T")
+        axes = [0, *(axis + 1 for axis in node.attrs)] if moved else node.attrs
+        return Text(f"{within(texts[0], ATOM)}.{self.permute}({', '.join(map(str, axes))})")
 
     # ------------------------------------------------------------ parts
     def op_slice(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
@@ -203,6 +238,14 @@ class Dialect:
             k for k, dim in enumerate(shape) if (*shape[:k], *shape[k + 1 :]) == node.operands[0].shape and dim == 1
         ]
         return places[0] - len(shape) if places else None
+
+
+def _of_all_steps(node: Node, kept: bool) -> str:
+    """An einsum's equation with a letter for time; kept: in the result too."""
+    inputs, output = node.attrs[0].split("->")
+    time = next(letter for letter in "tzyxwvu" if letter not in node.attrs[0])
+    given = [f"{time}{i}" if has_batch(o) else i for i, o in zip(inputs.split(","), node.operands, strict=True)]
+    return f"{','.join(given)}->{time * kept}{output}"
 
 
 def _named(node: Node) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from minirnn.compile.ir import Node, has_batch, is_scalar
+from minirnn.compile.ir import Node, is_scalar
 from minirnn.interop.source.expressions import ATOM, LIKE, Dialect, Text, array_text, dims_text, within
 from minirnn.interop.source.sizes import size
 
@@ -14,7 +14,8 @@ isnan where maximum minimum logaddexp"""
 
 
 class JaxDialect(Dialect):
-    module, title, fuses = "jnp", "JAX", True
+    module, title, permute, fuses = "jnp", "JAX", "transpose", True
+    largest, smallest = "max", "min"
     functions: ClassVar = {
         **{name: f"jnp.{name}" for name in _SAME.split()},
         "sigmoid": "jax.nn.sigmoid",
@@ -32,41 +33,9 @@ class JaxDialect(Dialect):
         to = {"f": f"{LIKE}.dtype", "b": "bool"}.get(node.dtype.kind, f"jnp.{node.dtype.name}")
         return Text(f"{within(texts[0], ATOM)}.astype({to})")
 
-    # ------------------------------------------------------------ reductions
-    def op_sum(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        return self._reduced("sum", node, texts)
-
-    def op_amax(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        return self._reduced("max", node, texts)
-
-    def op_amin(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        return self._reduced("min", node, texts)
-
-    def op_prod(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        return self._reduced("prod", node, texts)
-
-    def _reduced(self, function: str, node: Node, texts: Sequence[Text]) -> Text:
-        rank = len(node.operands[0].shape)
-        over_rows = 0 in node.attrs and not has_batch(node) and has_batch(node.operands[0])
-        axes = [str(axis if over_rows else axis - rank) for axis in node.attrs]
-        axes_text = axes[0] if len(axes) == 1 else f"({', '.join(axes)})"
-        return Text(f"{within(texts[0], ATOM)}.{function}({axes_text})")
-
-    def sum_over_all_rows(self, node: Node, texts: Sequence[Text]) -> Text:
-        axes = ", ".join(["0", "1", *(str(axis + 1) for axis in node.attrs if axis)])
-        return Text(f"{within(texts[0], ATOM)}.sum(({axes}))")
-
-    def op_cumsum(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        return Text(f"{within(texts[0], ATOM)}.cumsum({self.axis(node.attrs[0], node)})")
-
-    def op_cumprod(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        return Text(f"{within(texts[0], ATOM)}.cumprod({self.axis(node.attrs[0], node)})")
-
     # ------------------------------------------------------------ shapes
-    def op_reshape(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        if (axis := self.new_axis(node)) is not None:
-            return Text(f"jnp.expand_dims({texts[0].text}, {axis})")
-        return Text(f"{within(texts[0], ATOM)}.reshape({dims_text(node.shape, self.leading(moved))})")
+    def with_axis(self, text: Text, axis: int) -> Text:
+        return Text(f"jnp.expand_dims({text.text}, {axis})")
 
     def op_broadcast(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
         dims = f"({dims_text(node.shape, self.leading(moved))},)"
@@ -74,12 +43,6 @@ class JaxDialect(Dialect):
             kind = f"{LIKE}.dtype" if node.dtype.kind == "f" else f"jnp.{node.dtype.name}"
             return Text(f"jnp.full({dims}, {texts[0].text}, {kind})")
         return Text(f"jnp.broadcast_to({texts[0].text}, {dims})")
-
-    def op_transpose(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        if node.attrs == (1, 0):
-            return Text(f"{within(texts[0], ATOM)}.T")
-        axes = [0, *(axis + 1 for axis in node.attrs)] if moved else node.attrs
-        return Text(f"{within(texts[0], ATOM)}.transpose({', '.join(map(str, axes))})")
 
     def op_concat(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
         given = ", ".join(text.text for text in texts)

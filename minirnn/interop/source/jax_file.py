@@ -1,7 +1,7 @@
 """A cell as one file of JAX: init and apply, the step, the pass over a sequence and back, a test of itself."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from minirnn.interop.made import Made
 from minirnn.interop.source.content import Content
 from minirnn.interop.source.expressions import array_text
 from minirnn.interop.source.jax_dialect import JaxDialect
-from minirnn.interop.source.layout import comma, indented, tuple_text
+from minirnn.interop.source.layout import beside, comma, gradient_texts, indented, tuple_text
 from minirnn.interop.source.plan import Direction
 from minirnn.interop.source.sizes import argument_sizes, bare, size
 from minirnn.interop.source.start import Law
@@ -39,7 +39,7 @@ RESERVED = {
 
 def jax_file(c: Content) -> str:
     """The text of the file, its sizes marked."""
-    parts = [_head(c), _init(c), _apply(c), _step(c), _ahead(c), _back(c), _scan(c), _by_steps(c), _test(c)]
+    parts = [_head(c), _init(c), _apply(c), c.step_function(), _ahead(c), _back(c), _scan(c), _by_steps(c), _test(c)]
     return "\n\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
@@ -167,19 +167,6 @@ def _made(made: Made, shape: tuple[int, ...]) -> str:
     return f"jnp.broadcast_to(jnp.array({array_text(value)}, {kind}), {dims})"
 
 
-# ---------------------------------------------------------------- one step
-def _step(c: Content) -> list[str]:
-    lines, new, output = c.step
-    return [
-        f"def step({comma([*c.inputs, *c.previous, *c.arguments])}):",
-        '    """One step, all (B, ...) -> output, new state. What follows is derived from this."""',
-        f"    {c.batch_line(whole=False)}",
-        f"    {c.sizes_line(c.previous, whole=False)}",
-        *indented(lines),
-        f"    return {output}, {tuple_text(new)}",
-    ]
-
-
 # ---------------------------------------------------------------- the passes over time
 def _one(d: Direction, carried: Sequence[str], middle: Sequence[str], end: str) -> list[str]:
     """The function of one step."""
@@ -198,14 +185,10 @@ def _scanned(d: Direction, carried: Sequence[str], begin: Sequence[str], how: st
     return f"{left} = lax.scan(one, {tuple_text(begin)}, {tuple_text([*d.reads, 'inside'])}{how})"
 
 
-def _beside(shape: Sequence[int]) -> str:
-    return f"inside_t[{comma([':', *['None'] * len(shape)])}]"
-
-
 def _ahead(c: Content) -> list[str]:
     d, states = c.plan.forward, [f"{name}_t" for name in c.states]
     held = [
-        f"    {new} = jnp.where({_beside(shape)}, {new}, {old})"
+        f"    {new} = jnp.where({beside(shape)}, {new}, {old})"
         for new, old, shape in zip(states, c.previous, c.state_shapes, strict=True)
     ]
     one = _one(d, c.previous, [*d.loop, "if inside is not None:", *held], tuple_text(states))
@@ -222,7 +205,7 @@ def _ahead(c: Content) -> list[str]:
 def _back(c: Content) -> list[str]:
     d = c.plan.backward
     running = [f"d_{name}_next" for name in c.states]
-    ended = [f"jnp.where({_beside(shape)}, 0, {name})" for name, shape in zip(running, c.state_shapes, strict=True)]
+    ended = [f"jnp.where({beside(shape)}, 0, {name})" for name, shape in zip(running, c.state_shapes, strict=True)]
     middle = [
         "if inside is not None:  # past its end a sequence hands on what comes",
         f"    ended = {tuple_text(ended)}",
@@ -235,7 +218,7 @@ def _back(c: Content) -> list[str]:
     before = [f"{old} = jnp.concatenate(({old[:-5]}_0[None], {old[:-5]}[:-1]))" for old in c.plan.before]
     of_x = {name: d.results.get(("d_input", path), "None") for path, name in c.input_paths.items()}
     given = [c.d_y, *running, *c.inputs, *c.first, *c.arguments, "inside", *c.plan.saved]
-    gradients = [*_gradients(of_x), *running, *_gradients(c.parameter_gradients)]
+    gradients = [*gradient_texts(of_x, "jnp"), *running, *gradient_texts(c.parameter_gradients, "jnp")]
     return [
         f"def back({comma(given)}):",
         '    """The gradients of all arguments of `ahead`, of those by its outputs and its final state."""',
@@ -245,11 +228,6 @@ def _back(c: Content) -> list[str]:
         *indented([_scanned(d, running, running, ", reverse=True"), *d.after, *d.for_x]),
         f"    return {comma([*gradients, 'None'])}",
     ]
-
-
-def _gradients(of: Mapping[str, str]) -> list[str]:
-    """Their texts, by the names of what they belong to."""
-    return [f"jnp.zeros_like({name})" if text == "0" else text for name, text in of.items()]
 
 
 # ---------------------------------------------------------------- the function

@@ -1,8 +1,8 @@
 """Lines of code: blocks, lists, and lines that are too long."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["comma", "indented", "laid_out", "tuple_text"]
+__all__ = ["beside", "comma", "gradient_texts", "indented", "laid_out", "tuple_text"]
 
 WIDTH = 116
 
@@ -17,6 +17,16 @@ def tuple_text(items: Sequence[str]) -> str:
 
 def indented(lines: Iterable[str], depth: int = 1) -> list[str]:
     return [f"{'    ' * depth}{line}" if line else line for line in lines]
+
+
+def beside(shape: Sequence[int]) -> str:
+    """A step's flags (B,) as they meet a state (B, *shape)."""
+    return f"inside_t[{comma([':', *['None'] * len(shape)])}]"
+
+
+def gradient_texts(of: Mapping[str, str], module: str) -> list[str]:
+    """Gradients' texts, by the names of what they belong to; zeros in its shape for "0"."""
+    return [f"{module}.zeros_like({name})" if text == "0" else text for name, text in of.items()]
 
 
 def laid_out(text: str) -> str:

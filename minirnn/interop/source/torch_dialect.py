@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from minirnn.compile.errors import CannotCompile
-from minirnn.compile.ir import Node, has_batch, is_scalar
+from minirnn.compile.ir import Node, is_scalar
 from minirnn.interop.source.expressions import ATOM, LIKE, Dialect, Text, array_text, dims_text, within
 from minirnn.interop.source.sizes import size
 
@@ -14,7 +14,7 @@ _SAME = "abs sign floor ceil sqrt tanh exp expm1 log log1p sin cos tan sinh cosh
 
 
 class TorchDialect(Dialect):
-    module, title, fuses = "torch", "PyTorch", False
+    module, title, permute, fuses = "torch", "PyTorch", "permute", False
     functions: ClassVar = {
         **{name: f"torch.{name}" for name in _SAME.split()},
         "arcsin": "torch.asin",
@@ -73,43 +73,14 @@ class TorchDialect(Dialect):
         return Text(f"{function}({', '.join(given)})")
 
     # ------------------------------------------------------------ reductions
-    def op_sum(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        return self._reduced("sum", node, texts, moved)
-
-    def op_amax(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        return self._reduced("amax", node, texts, moved)
-
-    def op_amin(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        return self._reduced("amin", node, texts, moved)
-
     def op_prod(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
         if len(node.attrs) > 1:
             raise CannotCompile("a product over several axes has no text in PyTorch")
-        return self._reduced("prod", node, texts, moved)
-
-    def _reduced(self, function: str, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        rank = len(node.operands[0].shape)
-        axes = [str(axis - rank) for axis in node.attrs]
-        if 0 in node.attrs and not has_batch(node) and has_batch(node.operands[0]):
-            axes = [str(axis) for axis in node.attrs]
-        axes_text = axes[0] if len(axes) == 1 else f"({', '.join(axes)})"
-        return Text(f"{within(texts[0], ATOM)}.{function}({axes_text})")
-
-    def sum_over_all_rows(self, node: Node, texts: Sequence[Text]) -> Text:
-        axes = ", ".join(["0", "1", *(str(axis + 1) for axis in node.attrs if axis)])
-        return Text(f"{within(texts[0], ATOM)}.sum(({axes}))")
-
-    def op_cumsum(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        return Text(f"{within(texts[0], ATOM)}.cumsum({self.axis(node.attrs[0], node)})")
-
-    def op_cumprod(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        return Text(f"{within(texts[0], ATOM)}.cumprod({self.axis(node.attrs[0], node)})")
+        return super().op_prod(node, texts, moved)
 
     # ------------------------------------------------------------ shapes
-    def op_reshape(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        if (axis := self.new_axis(node)) is not None:
-            return Text(f"{within(texts[0], ATOM)}.unsqueeze({axis})")
-        return Text(f"{within(texts[0], ATOM)}.reshape({dims_text(node.shape, self.leading(moved))})")
+    def with_axis(self, text: Text, axis: int) -> Text:
+        return Text(f"{within(text, ATOM)}.unsqueeze({axis})")
 
     def op_broadcast(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
         dims = dims_text(node.shape, self.leading(moved))
@@ -117,12 +88,6 @@ class TorchDialect(Dialect):
             kind = f"{LIKE}.dtype" if node.dtype.kind == "f" else f"torch.{node.dtype.name}"
             return Text(f"torch.full(({dims},), {texts[0].text}, dtype={kind}, device={LIKE}.device)")
         return Text(f"{within(texts[0], ATOM)}.expand({dims})")
-
-    def op_transpose(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
-        if node.attrs == (1, 0):
-            return Text(f"{within(texts[0], ATOM)}.T")
-        axes = [0, *(axis + 1 for axis in node.attrs)] if moved else node.attrs
-        return Text(f"{within(texts[0], ATOM)}.permute({', '.join(map(str, axes))})")
 
     def op_concat(self, node: Node, texts: Sequence[Text], moved: bool) -> Text:
         axis = self.axis(node.attrs[0], node)

@@ -7,7 +7,7 @@ import numpy as np
 from minirnn.interop.made import Made
 from minirnn.interop.source.content import Content
 from minirnn.interop.source.expressions import array_text
-from minirnn.interop.source.layout import comma, indented, tuple_text
+from minirnn.interop.source.layout import beside, comma, gradient_texts, indented, tuple_text
 from minirnn.interop.source.sizes import bare, size
 from minirnn.interop.source.start import Law
 from minirnn.interop.source.torch_dialect import TorchDialect
@@ -36,7 +36,7 @@ RESERVED = {
 
 def torch_file(c: Content) -> str:
     """The text of the file, its sizes marked."""
-    parts = [_head(c), _module(c), _step(c), _steps(), _ahead(c), _back(c), _scan(c), _by_steps(c), _test(c)]
+    parts = [_head(c), _module(c), c.step_function(), _steps(), _ahead(c), _back(c), _scan(c), _by_steps(c), _test(c)]
     return "\n\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
@@ -177,19 +177,6 @@ def _drawn(what: str, name: str, law: Law | None) -> list[str]:
     return [f"{what}.copy_(torch.linspace({numbers[0]}, {numbers[1]}, {what}.numel()))"]
 
 
-# ---------------------------------------------------------------- one step
-def _step(c: Content) -> list[str]:
-    lines, new, output = c.step
-    return [
-        f"def step({comma([*c.inputs, *c.previous, *c.arguments])}):",
-        '    """One step, all (B, ...) -> output, new state. What follows is derived from this."""',
-        f"    {c.batch_line(whole=False)}",
-        f"    {c.sizes_line(c.previous, whole=False)}",
-        *indented(lines),
-        f"    return {output}, {tuple_text(new)}",
-    ]
-
-
 # ---------------------------------------------------------------- the passes over time
 def _steps() -> list[str]:
     return [
@@ -217,7 +204,7 @@ def _left(collected: Mapping[str, str]) -> list[str]:
 def _ahead(c: Content) -> list[str]:
     d, states = c.plan.forward, [f"{name}_t" for name in c.states]
     held = [
-        f"    {new} = torch.where({_beside(shape)}, {new}, {old})"
+        f"    {new} = torch.where({beside(shape)}, {new}, {old})"
         for new, old, shape in zip(states, c.previous, c.state_shapes, strict=True)
     ]
     return [
@@ -236,19 +223,16 @@ def _ahead(c: Content) -> list[str]:
     ]
 
 
-def _beside(shape: Sequence[int]) -> str:
-    return f"inside_t[{comma([':', *['None'] * len(shape)])}]"
-
-
 def _back(c: Content) -> list[str]:
     d = c.plan.backward
     running = [f"d_{name}_next" for name in c.states]
     given = [c.d_y, *running, *c.inputs, *c.first, *c.arguments, "inside", *c.plan.saved]
     before = [f"{old} = torch.cat(({old[:-5]}_0[None], {old[:-5]}[:-1]))" for old in c.plan.before]
     of_x = {name: d.results.get(("d_input", path), "None") for path, name in c.input_paths.items()}
-    late = [text for text in of_x.values() if any(line.startswith(f"{text} = ") for line in d.for_x)]
+    late = _late(c)
+    gradients = [*gradient_texts(of_x, "torch"), *running, *gradient_texts(c.parameter_gradients, "torch")]
     past = [
-        f"past_{name} = torch.where({_beside(shape)}, 0, {name})"
+        f"past_{name} = torch.where({beside(shape)}, 0, {name})"
         for name, shape in zip(running, c.state_shapes, strict=True)
     ]
     return [
@@ -265,26 +249,21 @@ def _back(c: Content) -> list[str]:
         *indented([f"{name} = {name} + past_{name}" for name in running], 3),
         *indented([*_gathered(list(d.collected), "reversed(made)"), *d.after, *[f"{name} = None" for name in late]]),
         *(["    if wants_x:", *indented(d.for_x, 2)] if late else []),
-        f"    return {comma([*_gradients(of_x), *running, *_gradients(c.parameter_gradients)])}",
+        f"    return {comma(gradients)}",
     ]
 
 
-def _is_late(c: Content) -> bool:
-    """Whether there are lines for the input's gradient alone."""
-    texts = [c.plan.backward.results.get(("d_input", path)) for path in c.input_paths]
-    return any(line.startswith(f"{text} = ") for line in c.plan.backward.for_x for text in texts)
-
-
-def _gradients(of: dict[str, str]) -> list[str]:
-    """Their texts, by the names of what they belong to."""
-    return [f"torch.zeros_like({name})" if text == "0" else text for name, text in of.items()]
+def _late(c: Content) -> list[str]:
+    """The gradients of inputs for which there are lines of their own."""
+    texts = [c.plan.backward.results.get(("d_input", path), "None") for path in c.input_paths]
+    return [text for text in texts if any(line.startswith(f"{text} = ") for line in c.plan.backward.for_x)]
 
 
 # ---------------------------------------------------------------- the function
 def _scan(c: Content) -> list[str]:
     cotangents = [f"d_{name}_last" for name in c.states]
     count = len(c.inputs) + len(c.states) + len(c.arguments) + 1
-    late = ["ctx.needs_input_grad[0]"] * _is_late(c)
+    late = ["ctx.needs_input_grad[0]"] * bool(_late(c))
     return [
         "class Scan(torch.autograd.Function):",
         '    """`ahead`, whose backward pass is `back`; second derivatives come from autograd of the steps."""',

@@ -37,8 +37,7 @@ def key_of(module: Any) -> str:
     """A key that no other module has, or had.
 
     module.computation(kind, came, own) is the ModelCall for these tensors, or for none where these are None;
-    module._nests: those of results, by
-    kind; module._kinds: the classes of NamedTuples in them, by name.
+    module._nests: how results are nested, by kind; module._kinds: the classes of NamedTuples in them, by name.
     """
     key = f"module {next(_numbers)}"
     _modules[key] = module
